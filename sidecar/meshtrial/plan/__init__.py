@@ -1,0 +1,1 @@
+"""YAML text -> Plan: `load` is the one way in."""

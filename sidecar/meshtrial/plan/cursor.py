@@ -1,0 +1,179 @@
+"""Reading a tree strictly: each reader gives a value, or notes what is wrong and gives None."""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeVar
+
+from meshtrial.plan.problems import Problems, Rule
+from meshtrial.plan.tree import Mapping, Node, Scalar, Sequence
+
+NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+"""Ids. Each is also an RFC 8941 key and token, so that `x-meshtrial-arms` needs no quoting."""
+
+_NUMBER = re.compile(r"[-+]?(?=.{1,21}$)\d+(?:\.\d*)?")
+"""Plain decimals: no exponent, no octal, no NaN, and short enough for exact arithmetic."""
+
+_Value = TypeVar("_Value")
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """One place in a document."""
+
+    node: Node
+    path: str
+    problems: Problems
+
+    def fail(self, rule: Rule, message: str) -> None:
+        """Note that this place breaks a rule."""
+        self.problems.note(self.node.line, self.path, rule, message)
+
+    def entries(self) -> dict[str, "Cursor"]:
+        """A mapping with free keys (ids), at least one; empty, with the problem noted, where it is none."""
+        if not isinstance(self.node, Mapping):
+            self.fail(Rule.TYPE, f"expected a mapping, found {_described(self.node)}")
+            return {}
+        if not self.node.entries:
+            self.fail(Rule.EMPTY, "at least one entry is needed")
+        return {key: self._at(f".{key}", node) for key, node in self.node.entries.items()}
+
+    def fields(
+        self, required: Collection[str], optional: Collection[str] = (), later: Collection[str] = ()
+    ) -> "Fields":
+        """A mapping with fixed keys; no fields, with the problem noted, where it is none.
+
+        Args:
+            required: Keys that must stand.
+            optional: Keys that may.
+            later: Keys of the plan language that this version does not support: refused by name,
+                so that a plan never means less than it says.
+        """
+        if not isinstance(self.node, Mapping):
+            self.fail(Rule.TYPE, f"expected a mapping, found {_described(self.node)}")
+            return Fields({})
+        known = (*required, *optional)
+        for key, node in self.node.entries.items():
+            if key in later:
+                self._at(f".{key}", node).fail(
+                    Rule.NOT_SUPPORTED, f"`{key}` is not supported by this version yet"
+                )
+            elif key not in known:
+                message = f"unknown key `{key}`; known here: {', '.join(known)}"
+                self._at(f".{key}", node).fail(Rule.KEY_UNKNOWN, message)
+        for key in required:
+            if key not in self.node.entries:
+                self.fail(Rule.KEY_MISSING, f"the key `{key}` is required")
+        return Fields({key: self._at(f".{key}", n) for key, n in self.node.entries.items() if key in known})
+
+    def items(self) -> Iterator["Cursor"]:
+        """The items of a list, at least one."""
+        if not isinstance(self.node, Sequence):
+            self.fail(Rule.TYPE, f"expected a list, found {_described(self.node)}")
+            return
+        if not self.node.items:
+            self.fail(Rule.EMPTY, "at least one entry is needed")
+        for index, node in enumerate(self.node.items):
+            yield self._at(f"[{index}]", node)
+
+    def text(self) -> str | None:
+        """Text; a number or boolean must be quoted to be text."""
+        if isinstance(self.node, Scalar) and self.node.kind == "str":
+            return self.node.text
+        hint = ": put it in quotes" if isinstance(self.node, Scalar) else ""
+        self.fail(Rule.TYPE, f"expected text, found {_described(self.node)}{hint}")
+        return None
+
+    def name(self) -> str | None:
+        """An id that others refer to."""
+        text = self.text()
+        return text if text is not None and check_name(text, self) else None
+
+    def number(self) -> Decimal | None:
+        """A finite number, exactly as written."""
+        if isinstance(self.node, Scalar) and self.node.kind in {"int", "float"}:
+            text = self.node.text
+            if _NUMBER.fullmatch(text):
+                return Decimal(text)
+        self.fail(Rule.TYPE, f"expected a number of at most 20 digits, found {_described(self.node)}")
+        return None
+
+    def integer(self, low: int, high: int) -> int | None:
+        """A whole number in low..high."""
+        number = self.number()
+        if number is None:
+            return None
+        if number != number.to_integral_value() or not low <= number <= high:
+            self.fail(Rule.RANGE, f"must be a whole number from {low:,} to {high:,}, not {number}")
+            return None
+        return int(number)
+
+    def choice(self, choices: type[_Choice], later: Collection[str] = ()) -> _Choice | None:
+        """One of a fixed set of words; `later` are words that a later version will know."""
+        text = self.text()
+        if text is None:
+            return None
+        if text in later:
+            self.fail(Rule.NOT_SUPPORTED, f"`{text}` is not supported by this version yet")
+            return None
+        try:
+            return choices(text)
+        except ValueError:
+            self.fail(Rule.CHOICE, f"must be one of {', '.join(choices)}, not `{text}`")
+            return None
+
+    def parsed(self, parse: Callable[[str], _Value | None], rule: Rule, expected: str) -> _Value | None:
+        """A scalar in a notation of its own; `expected` says what it looks like."""
+        if isinstance(self.node, Scalar):
+            value = parse(self.node.text)
+            if value is not None:
+                return value
+        self.fail(rule, f"expected {expected}, found {_described(self.node)}")
+        return None
+
+    def _at(self, step: str, node: Node) -> "Cursor":
+        return Cursor(node, self.path + step, self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The known keys that stand in one mapping."""
+
+    present: dict[str, Cursor]
+
+    def read(self, key: str, reader: Callable[[Cursor], _Value | None]) -> _Value | None:
+        """What the reader makes of the key's value; None where the key is absent."""
+        return reader(self.present[key]) if key in self.present else None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.present
+
+    def __getitem__(self, key: str) -> Cursor:
+        return self.present[key]
+
+
+def check_name(text: str, cursor: Cursor) -> bool:
+    """Whether text is a valid id; if not, that is noted at the cursor."""
+    if NAME.fullmatch(text):
+        return True
+    cursor.fail(Rule.NAME, f"`{text}` is no name: a lower-case letter, then up to 63 of a-z 0-9 _ . -")
+    return False
+
+
+def _described(node: Node) -> str:
+    match node:
+        case Mapping():
+            return "a mapping"
+        case Sequence():
+            return "a list"
+        case Scalar(kind="null"):
+            return "nothing"
+        case Scalar(text=text, kind="str"):
+            return f"the text `{text}`"
+        case Scalar(text=text, kind="bool"):
+            return f"the boolean `{text}`"
+        case _:
+            return f"`{node.text}`"

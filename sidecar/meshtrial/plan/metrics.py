@@ -1,0 +1,30 @@
+"""The `metrics` section: what is measured of a unit."""
+
+from meshtrial.plan.cursor import Cursor, check_name
+from meshtrial.plan.model import Metric, MetricKind
+from meshtrial.plan.problems import Rule
+from meshtrial.plan.scalars import read_duration
+
+_LATER = ("cap", "numerator", "denominator", "request", "q", "covariate")
+
+
+def read_metrics(cursor: Cursor) -> dict[str, Metric | None]:
+    """Read all metrics by id; None stands for one with problems."""
+    return {key: _metric(key, entry) for key, entry in cursor.entries().items()}
+
+
+def _metric(key: str, cursor: Cursor) -> Metric | None:
+    fields = cursor.fields(["kind", "outcome", "window"], ["value"], _LATER)
+    named = check_name(key, cursor)
+    kind = fields.read("kind", lambda c: c.choice(MetricKind, later=("ratio", "quantile", "count")))
+    outcome = fields.read("outcome", Cursor.name)
+    value = fields.read("value", Cursor.name)
+    window = fields.read("window", read_duration)
+    if kind is MetricKind.MEAN and "value" not in fields:
+        cursor.fail(Rule.METRIC_VALUE, "a mean needs `value`: the field of the outcome that is summed")
+    if kind is MetricKind.PROPORTION and "value" in fields:
+        message = "a proportion asks whether the outcome happened: it takes no `value`"
+        fields["value"].fail(Rule.METRIC_VALUE, message)
+    if not named or kind is None or outcome is None or window is None:
+        return None
+    return Metric(key, kind, outcome, value, window)

@@ -1,0 +1,53 @@
+"""The small notations of a plan: percentages, durations, effects."""
+
+import re
+from decimal import Decimal
+
+from meshtrial.plan.cursor import Cursor
+from meshtrial.plan.model import MinimumEffect, Scale
+from meshtrial.plan.problems import Rule
+
+_NUMBER = r"(\d{1,12}(?:\.\d{1,12})?)"
+_PERCENTAGE = re.compile(rf"{_NUMBER}\s*%")
+_DURATION = re.compile(r"(\d{1,9})\s*([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_EFFECT = re.compile(rf"{_NUMBER}(?:\s*(pp)|\s*%\s+(relative))?")
+
+DURATION_FORM = "a duration such as 90s, 30m, 12h, 7d or 2w, above 0"
+EFFECT_FORM = (
+    "an effect above 0 such as `2pp` (percentage points), `5% relative`, or for a mean a plain number"
+)
+PERCENTAGE_FORM = "a percentage such as 12%"
+
+
+def percentage(text: str) -> Decimal | None:
+    """`12.5%` -> 0.125, exactly; None where it is no percentage."""
+    found = _PERCENTAGE.fullmatch(text)
+    return Decimal(found[1]) / 100 if found else None
+
+
+def duration(text: str) -> int | None:
+    """`7d` -> seconds, above 0; None where it is no duration."""
+    found = _DURATION.fullmatch(text)
+    return (int(found[1]) * _SECONDS[found[2]] or None) if found else None
+
+
+def read_duration(cursor: Cursor) -> int | None:
+    """The duration at a place of the plan, in seconds; None, with the problem noted, where it is none."""
+    return cursor.parsed(duration, Rule.DURATION, DURATION_FORM)
+
+
+def effect(text: str) -> tuple[MinimumEffect, bool] | None:
+    """`2pp`, `5% relative` or a plain number -> the effect, above 0; None where it is none.
+
+    The second value is True where the text is in percentage points, which only a proportion can be.
+    """
+    found = _EFFECT.fullmatch(text)
+    if found is None:
+        return None
+    number = Decimal(found[1])
+    if number == 0:
+        return None
+    points, relative = bool(found[2]), bool(found[3])
+    value = float(number / 100) if points or relative else float(number)
+    return MinimumEffect(value, Scale.RELATIVE if relative else Scale.ABSOLUTE), points
