@@ -1,0 +1,1 @@
+"""I/O at the request edge: what proxies and clients speak to."""

@@ -1,0 +1,31 @@
+"""The sidecar's own HTTP page for operators: /healthz and /metrics."""
+
+from collections.abc import Callable
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from meshtrial.plan.model import Plan
+from meshtrial.record.delivery import Counts
+
+
+def admin_app(plan: Plan, recording: Callable[[], Counts], registry: CollectorRegistry) -> Starlette:
+    """The application; /healthz is 200 while decisions are made, whatever becomes of the recording."""
+
+    def healthz(_: Request) -> Response:
+        counts = recording()
+        lost = counts.overflowed + counts.failed
+        return JSONResponse(
+            {
+                "plan": {"ok": True, "digest": plan.digest},
+                "recording": {"ok": lost == 0, "waiting": counts.waiting, "lost": lost},
+            }
+        )
+
+    def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])

@@ -1,0 +1,130 @@
+"""Decision -> the bytes of an answer, serialised once for each arm.
+
+What differs between two requests of one arm, the pseudonym (32 hex digits) and the bucket (a double),
+has a fixed size. So an answer is serialised when the Plan is taken, with a mark in each such place,
+and a request only fills the places in.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+
+from meshtrial.assign.decide import Assignment, Decision
+from meshtrial.assign.mutation import arms_text, mutation_of
+from meshtrial.assign.unit import NoUnit
+from meshtrial.doors.ext_proc_pb2 import (
+    CommonResponse,
+    HeaderMutation,
+    HeaderValue,
+    HeaderValueOption,
+    PhaseResponse,
+    ProcessingResponse,
+)
+from meshtrial.names import METADATA_NAMESPACE, Reason
+from meshtrial.plan.model import Plan
+
+UNCHANGED = ProcessingResponse(request_headers=PhaseResponse()).SerializeToString()
+"""Leaves the request as it is: the proxy's default route, control."""
+
+_UNIT_MARK = "\x01" * 32
+_DOUBLE = struct.Struct("<d")  # protobuf's wire form of a double
+
+
+class Answers:
+    """The answers of one Plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._templates: dict[tuple[tuple[str, str, Reason], ...], _Template] = {}
+        for experiment in plan.experiments:
+            for arm in experiment.arms:
+                self._template((Assignment(experiment, arm, Reason.SPLIT, b"", 0),))
+            nobody = Assignment(experiment, experiment.control, Reason.DEFAULT, NoUnit.MISSING, None)
+            self._template((nobody,))
+
+    def answer(self, decision: Decision, pseudonym: str | None) -> bytes:
+        """Serialised ProcessingResponse; the pseudonym is that of the first assignment with a unit."""
+        if not decision:
+            return UNCHANGED
+        values = [] if pseudonym is None else [pseudonym.encode()]
+        values += [_DOUBLE.pack(a.bucket) for a in decision if a.bucket is not None]
+        return self._template(decision).filled(values)
+
+    def _template(self, decision: Decision) -> "_Template":
+        key = tuple((a.experiment.id, a.arm.id, a.reason) for a in decision)
+        template = self._templates.get(key)
+        if template is None:
+            template = self._templates[key] = _Template(decision, self._plan)
+        return template
+
+
+class _Template:
+    """One serialised answer, cut at its marks: the unit's first, then each bucket's."""
+
+    def __init__(self, decision: Decision, plan: Plan) -> None:
+        buckets = [_bucket_mark(index) for index, a in enumerate(decision) if a.bucket is not None]
+        whole = _response(decision, plan, iter(buckets)).SerializeToString()
+        marks = [_UNIT_MARK.encode()] if buckets else []
+        marks += [_DOUBLE.pack(bucket) for bucket in buckets]
+        places = sorted((whole.index(mark), len(mark), index) for index, mark in enumerate(marks))
+        starts = [0, *(start + length for start, length, _ in places)]
+        ends = [*(start for start, _, _ in places), len(whole)]
+        self._pieces = [whole[start:end] for start, end in zip(starts, ends, strict=True)]
+        self._order = [index for _, _, index in places]
+
+    def filled(self, values: Sequence[bytes]) -> bytes:
+        """The answer with its marks replaced; each value is as long as its mark."""
+        parts = [self._pieces[0]]
+        for index, piece in zip(self._order, self._pieces[1:], strict=True):
+            parts += (values[index], piece)
+        return b"".join(parts)
+
+
+def _bucket_mark(index: int) -> float:
+    """A number that no plan holds, another for each index."""
+    return -1e300 * (1 + index * 2**-20)
+
+
+def _response(decision: Decision, plan: Plan, buckets: Iterator[float]) -> ProcessingResponse:
+    mutation = mutation_of(decision, plan)
+    return ProcessingResponse(
+        request_headers=PhaseResponse(
+            response=CommonResponse(
+                header_mutation=HeaderMutation(
+                    set_headers=[_overwrite(name, value) for name, value in mutation.set],
+                    remove_headers=mutation.remove,
+                ),
+                clear_route_cache=True,
+            )
+        ),
+        dynamic_metadata=_metadata(decision, plan, buckets),
+    )
+
+
+def _overwrite(name: str, value: str) -> HeaderValueOption:
+    return HeaderValueOption(
+        header=HeaderValue(key=name, raw_value=value.encode()),
+        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+
+
+def _metadata(decision: Decision, plan: Plan, buckets: Iterator[float]) -> Struct:
+    experiments: dict[str, Any] = {}
+    for assignment in decision:
+        experiment = assignment.experiment
+        fields: dict[str, Any] = {
+            "arm": assignment.arm.id,
+            "phase": experiment.phase,
+            "exposed": assignment.exposed,
+        }
+        if assignment.bucket is not None:
+            fields["bucket"] = next(buckets)
+        experiments[experiment.id] = fields
+    ours: dict[str, Any] = {"plan": plan.digest, "arms": arms_text(decision), "experiments": experiments}
+    if any(a.bucket is not None for a in decision):
+        ours["unit"] = _UNIT_MARK
+    metadata = Struct()
+    metadata.update({METADATA_NAMESPACE: ours})
+    return metadata

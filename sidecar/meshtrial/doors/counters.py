@@ -1,0 +1,70 @@
+"""What the sidecar counts, in Prometheus' terms."""
+
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from meshtrial.assign.decide import Decision
+from meshtrial.assign.unit import NoUnit
+from meshtrial.plan.model import Plan
+
+_SECONDS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05)
+"""From a fast decision to the proxy's default timeout."""
+
+
+class Result(StrEnum):
+    """What became of one message."""
+
+    ASSIGNED = "assigned"
+    UNMATCHED = "unmatched"
+    LATE = "late"
+    OTHER_PHASE = "other_phase"
+    MALFORMED = "malformed"
+
+
+class Counters:
+    """The counters of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        messages = Counter(
+            "meshtrial_messages", "Messages answered, by result.", ["result"], registry=registry
+        )
+        self._results = {result: messages.labels(result.value) for result in Result}
+        self._assignments = Counter(
+            "meshtrial_assignments",
+            "Assignments, by experiment, arm and reason.",
+            ["experiment", "arm", "reason"],
+            registry=registry,
+        )
+        self._no_unit = Counter(
+            "meshtrial_no_unit",
+            "Requests that went to control because they had no usable unit.",
+            ["experiment", "why"],
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "meshtrial_decision_seconds",
+            "Time from reading a request to its answer's bytes.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._plan = Gauge("meshtrial_plan_info", "1 for the plan in force.", ["digest"], registry=registry)
+
+    def took(self, plan: Plan) -> None:
+        """A plan came into force."""
+        self._plan.clear()
+        self._plan.labels(plan.digest).set(1)
+
+    def answered(self, result: Result) -> None:
+        """A message was answered without a decision."""
+        self._results[result].inc()
+
+    def decided(self, decision: Decision, nanoseconds: int) -> None:
+        """A request was decided in this time."""
+        self._results[Result.ASSIGNED].inc()
+        self._latency.observe(nanoseconds / 1e9)
+        for assignment in decision:
+            experiment = assignment.experiment.id
+            self._assignments.labels(experiment, assignment.arm.id, assignment.reason.value).inc()
+            if isinstance(assignment.unit, NoUnit):
+                self._no_unit.labels(experiment, assignment.unit.value).inc()

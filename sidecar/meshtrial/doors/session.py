@@ -1,0 +1,130 @@
+"""What one ext_proc stream means: a message in, an answer out; knows no transport.
+
+| message | answer | counted as |
+|---|---|---|
+| request headers, matched | the decision | assigned |
+| request headers, no experiment matches | unchanged | unmatched |
+| request headers, too old to answer in time | unchanged | late |
+| any other phase | that phase, unchanged | other_phase |
+| anything that cannot be read | request headers, unchanged | malformed |
+
+"Unchanged" leaves the request on the proxy's default route, control.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from google.protobuf.message import DecodeError
+
+from meshtrial.assign.decide import Decision, decide
+from meshtrial.assign.request import Request
+from meshtrial.assign.unit import NoUnit
+from meshtrial.doors.answers import UNCHANGED, Answers
+from meshtrial.doors.counters import Counters, Result
+from meshtrial.doors.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
+from meshtrial.doors.reading import read_request
+from meshtrial.logs import EventLog
+from meshtrial.names import Plane
+from meshtrial.plan.model import Plan
+from meshtrial.record.exposure import Attributes, exposure_attributes
+from meshtrial.record.pseudonym import PseudonymKey
+
+_LOG = EventLog("ext_proc")
+
+
+def _unchanged(phase: str) -> bytes:
+    answer = ProcessingResponse()
+    getattr(answer, phase).SetInParent()
+    return answer.SerializeToString()
+
+
+_OTHER_PHASES = {
+    phase: _unchanged(phase)
+    for phase in (
+        "response_headers",
+        "request_body",
+        "response_body",
+        "request_trailers",
+        "response_trailers",
+    )
+}
+
+
+class Recorder(Protocol):
+    """Where exposures go."""
+
+    def record(self, attributes: Attributes, traceparent: str, start: int, end: int) -> None:
+        """Take one exposure without waiting; times are in nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every session of one process works with."""
+
+    plan: Plan
+    answers: Answers
+    key: PseudonymKey
+    recorder: Recorder
+    counters: Counters
+    late_after: int
+    """Nanoseconds after which a request is not decided any more, 0 for never.
+
+    A sidecar that wakes after a hang finds requests that the proxy has long sent to control. An
+    answer that might come too late decides nothing, so nothing false is recorded.
+    """
+    now: Callable[[], int]
+    """Nanoseconds since 1970."""
+
+
+class Session:
+    """One stream, which is one HTTP request."""
+
+    def __init__(self, desk: Desk, traceparent: str) -> None:
+        self._desk = desk
+        self._traceparent = traceparent
+
+    def receive(self, message: bytes) -> bytes:
+        """The answer to one message, both serialised: ProcessingRequest, ProcessingResponse; never raises."""
+        start = self._desk.now()
+        try:
+            request = ProcessingRequest.FromString(message)
+        except DecodeError:
+            return self._counted(Result.MALFORMED, UNCHANGED)
+        phase = request.WhichOneof("request")
+        if phase in _OTHER_PHASES:
+            return self._counted(Result.OTHER_PHASE, _OTHER_PHASES[phase])
+        if phase is None:
+            return self._counted(Result.MALFORMED, UNCHANGED)
+        try:
+            return self._decided(*read_request(request), start)
+        except Exception as error:  # noqa: BLE001 - the contract: no request fails because of us
+            _LOG.error("undecided", reason=repr(error))
+            return self._counted(Result.MALFORMED, UNCHANGED)
+
+    def _decided(self, request: Request, received: int | None, start: int) -> bytes:
+        desk = self._desk
+        if desk.late_after and received is not None and start - received > desk.late_after:
+            return self._counted(Result.LATE, UNCHANGED)
+        decision = decide(request, desk.plan)
+        if not decision:
+            return self._counted(Result.UNMATCHED, UNCHANGED)
+        pseudonyms = self._pseudonyms(decision)
+        answer = desk.answers.answer(decision, next((p for p in pseudonyms if p is not None), None))
+        end = desk.now()
+        for assignment, pseudonym in zip(decision, pseudonyms, strict=True):
+            attributes = exposure_attributes(assignment, desk.plan, Plane.EXT_PROC, pseudonym, desk.key.id)
+            desk.recorder.record(attributes, self._traceparent, start, end)
+        desk.counters.decided(decision, end - start)
+        return answer
+
+    def _pseudonyms(self, decision: Decision) -> list[str | None]:
+        key = self._desk.key
+        return [
+            None if isinstance(a.unit, NoUnit) else key.pseudonym(a.experiment.unit.kind, a.unit)
+            for a in decision
+        ]
+
+    def _counted(self, result: Result, answer: bytes) -> bytes:
+        self._desk.counters.answered(result)
+        return answer
