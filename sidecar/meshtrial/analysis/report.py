@@ -1,0 +1,223 @@
+"""Evidence and Verdict -> Report: the document that programs read.
+
+`docs/report.schema.json` is its JSON schema, made from these classes. Later versions add names and decisions; a
+reader must accept what it does not know.
+"""
+
+from datetime import UTC, datetime
+
+import duckdb
+import msgspec
+
+from meshtrial.analysis.aggregate import gather, value_of
+from meshtrial.analysis.decision import Verdict, decide_trial, withheld
+from meshtrial.analysis.evidence import Compared, Evidence, Measured
+from meshtrial.analysis.health import Check, check_health
+from meshtrial.plan.model import Experiment, Plan
+from meshtrial.stats.estimate import NotEstimable
+
+SCHEMA_VERSION = "meshtrial.report/v1"
+
+
+class VerdictPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do, and why."""
+
+    decision: str
+    """unhealthy, wait, ship or keep_control."""
+    arm: str | None
+    """The arm to ship, null otherwise."""
+    reasons: tuple[str, ...]
+
+
+class HealthPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One health check."""
+
+    check: str
+    passed: bool | None
+    """null where the data do not allow the question yet."""
+    p_value: float | None
+    detail: str
+
+
+class ArmPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One arm of the split."""
+
+    arm: str
+    control: bool
+    share: float
+    """Planned share of units, 0..1."""
+    units: int
+    """Units first exposed to it under the present allocation, windows closed or not."""
+
+
+class ArmValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one arm."""
+
+    arm: str
+    units: int
+    """Units that the value is of: windows closed, before the cut."""
+    value: float | None
+    """null while withheld, or where there are no units."""
+
+
+class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one arm against control."""
+
+    arm: str
+    method: str | None
+    alpha: float
+    """Two-sided error rate of the interval: the plan's over arms times primaries."""
+    effect: float | None
+    """The arm's value minus control's."""
+    interval: tuple[float, float] | None
+    p_value: float | None
+    relative: float | None
+    """The effect as a share of control's value."""
+    relative_interval: tuple[float, float] | None
+    withheld: str | None
+    """Why the method forbids a look; with numbers beside it, they are a peek and decide nothing."""
+    not_estimable: str | None
+
+
+class MetricPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric."""
+
+    metric: str
+    role: str
+    kind: str
+    arms: tuple[ArmValue, ...]
+    comparisons: tuple[ComparisonPart, ...]
+
+
+class ProgressPart(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the trial is."""
+
+    started: str | None
+    """First exposure, RFC 3339."""
+    closed_units: int
+    """Units whose windows have closed."""
+    planned_units: int
+    decided_at: str | None
+    """Where the data are cut: planned size and minimum duration were first both met, RFC 3339."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one experiment at one moment."""
+
+    schema: str
+    experiment: str
+    plan: str
+    """Digest of the plan that it was judged by."""
+    as_of: str
+    """When it was made, RFC 3339."""
+    verdict: VerdictPart
+    progress: ProgressPart
+    health: tuple[HealthPart, ...]
+    arms: tuple[ArmPart, ...]
+    metrics: tuple[MetricPart, ...]
+
+
+def make_report(
+    connection: duckdb.DuckDBPyConnection, plan: Plan, experiment: Experiment, now: int, *, peek: bool = False
+) -> Report:
+    """Judge one experiment from a store.
+
+    Args:
+        connection: Has the view `otel_traces`.
+        plan: The plan in force.
+        experiment: One of its experiments.
+        now: Nanoseconds since 1970.
+        peek: Show estimates that the method withholds; the verdict does not change.
+    """
+    evidence = gather(connection, experiment, now)
+    health = check_health(evidence)
+    return report_of(evidence, health, decide_trial(evidence, health), plan.digest, now, peek=peek)
+
+
+def report_of(
+    evidence: Evidence, health: tuple[Check, ...], verdict: Verdict, digest: str, now: int, *, peek: bool
+) -> Report:
+    """The document of what is known and what was decided."""
+    experiment, progress = evidence.experiment, evidence.progress
+    return Report(
+        schema=SCHEMA_VERSION,
+        experiment=experiment.id,
+        plan=digest,
+        as_of=_rfc3339(now),
+        verdict=VerdictPart(decision=verdict.decision.value, arm=verdict.arm, reasons=verdict.reasons),
+        progress=ProgressPart(
+            started=None if progress.started is None else _rfc3339(progress.started),
+            closed_units=progress.closed,
+            planned_units=experiment.decision.planned_units,
+            decided_at=None if progress.decided_at is None else _rfc3339(progress.decided_at),
+        ),
+        health=tuple(
+            HealthPart(check=c.check, passed=c.passed, p_value=c.p_value, detail=c.detail) for c in health
+        ),
+        arms=tuple(
+            ArmPart(
+                arm=arm.id,
+                control=arm is experiment.control,
+                share=float(experiment.share(arm)),
+                units=progress.exposed.get(arm.id, 0),
+            )
+            for arm in experiment.arms
+        ),
+        metrics=tuple(_metric(evidence, measured, peek=peek) for measured in evidence.measured),
+    )
+
+
+def _metric(evidence: Evidence, measured: Measured, *, peek: bool) -> MetricPart:
+    why = withheld(evidence)
+    shown = why is None or peek
+    return MetricPart(
+        metric=measured.metric.id,
+        role="primary",
+        kind=measured.metric.kind.value,
+        arms=tuple(
+            ArmValue(
+                arm=arm.id,
+                units=measured.samples[arm.id].units,
+                value=_value(measured, arm.id) if shown else None,
+            )
+            for arm in evidence.experiment.arms
+        ),
+        comparisons=tuple(
+            _comparison(compared, evidence.alpha, why, shown=shown)
+            for compared in evidence.compared
+            if compared.primary.metric is measured.metric
+        ),
+    )
+
+
+def _value(measured: Measured, arm_id: str) -> float | None:
+    value = value_of(measured.samples[arm_id])
+    return None if isinstance(value, NotEstimable) else value
+
+
+def _comparison(compared: Compared, alpha: float, why: str | None, *, shown: bool) -> ComparisonPart:
+    said = compared.comparison
+    estimate = None if isinstance(said, NotEstimable) or not shown else said
+    relative = None if estimate is None or isinstance(estimate.relative, NotEstimable) else estimate.relative
+    if why and shown:
+        why = f"a peek, not valid for a decision: {why}"
+    return ComparisonPart(
+        arm=compared.arm.id,
+        method=None if isinstance(said, NotEstimable) else said.method,
+        alpha=alpha,
+        effect=None if estimate is None else estimate.effect,
+        interval=None if estimate is None else (estimate.interval.low, estimate.interval.high),
+        p_value=None if estimate is None else estimate.p_value,
+        relative=relative,
+        relative_interval=None,
+        withheld=why,
+        not_estimable=said.reason if isinstance(said, NotEstimable) and shown else None,
+    )
+
+
+def _rfc3339(nanoseconds: int) -> str:
+    return (
+        datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
