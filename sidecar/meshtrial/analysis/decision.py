@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from meshtrial.analysis.evidence import Compared, Evidence
 from meshtrial.analysis.health import Check
+from meshtrial.analysis.numbers import shown_effect, shown_interval
 from meshtrial.plan.model import Direction, Scale
 from meshtrial.stats.estimate import Difference, Interval, NotEstimable
 
@@ -128,15 +129,14 @@ def minimum_effect(compared: Compared) -> float:
 
 
 def _told(compared: Compared, estimate: Difference) -> str:
-    gain, least = _gain(compared, estimate), minimum_effect(compared)
+    gain, least, kind = _gain(compared, estimate), minimum_effect(compared), compared.primary.metric.kind
     if gain.low > 0:
-        finding = (
-            "better" if gain.high >= least else f"better, but by less than the minimum effect {least:.4g}"
-        )
+        short = f"better, but by less than the minimum effect of {shown_effect(least, kind)}"
+        finding = "better" if gain.high >= least else short
     else:
         finding = "worse" if gain.high < 0 else "no difference shown"
-    span = f"{estimate.interval.low:+.4g} to {estimate.interval.high:+.4g}"
-    return f"{compared.primary.metric.id} of {compared.arm.id}: {finding} ({estimate.effect:+.4g}, {span})"
+    effect, span = shown_effect(estimate.effect, kind), shown_interval(estimate.interval, kind)
+    return f"{compared.primary.metric.id} of {compared.arm.id}: {finding} ({effect}, {span})"
 
 
 _RULES: tuple[Callable[[Evidence, tuple[Check, ...]], Verdict | None], ...] = (

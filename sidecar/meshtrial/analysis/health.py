@@ -7,7 +7,7 @@ from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.srm import srm
 
 SRM_ALARM = 0.001
-"""p-value below which the arms' sizes disprove the split: Fabijan et al., KDD 2019."""
+"""p-value below which the arms' sizes disprove the split: the level of GrowthBook's check."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Times are nanoseconds since 1970, as 64-bit integers.
 
 UNITS = """
 CREATE OR REPLACE TEMP TABLE units AS
-SELECT Unit, min(epoch_ns(Timestamp)) AS First, arg_min(Arm, Timestamp) AS Arm, arg_min(Phase, Timestamp) AS Phase
+SELECT Unit, min(epoch_ns(Timestamp)) AS First,
+  arg_min(Arm, Timestamp) AS Arm, arg_min(Phase, Timestamp) AS Phase
 FROM otel_traces
 WHERE SpanName = 'meshtrial.exposure' AND Experiment = $experiment AND UnitKind = $kind AND Exposed
   AND Unit IS NOT NULL
@@ -47,7 +48,8 @@ SHIFT = "SELECT coalesce(avg(Total), 0.0) FROM unit_values"
 """A constant near the data: sums around it keep their digits (see `stats.moments`)."""
 
 MOMENTS = """
-SELECT Arm, count(*), sum(Total - $shift), sum((Total - $shift) * (Total - $shift)) FROM unit_values GROUP BY Arm
+SELECT Arm, count(*), sum(Total - $shift), sum((Total - $shift) * (Total - $shift))
+FROM unit_values GROUP BY Arm
 """
 
 STRAY = """

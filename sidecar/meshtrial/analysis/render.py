@@ -5,7 +5,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from meshtrial.analysis.numbers import shown, shown_effect, shown_interval
 from meshtrial.analysis.report import ArmPart, ComparisonPart, MetricPart, Report
+from meshtrial.plan.model import MetricKind
+from meshtrial.stats.estimate import Interval
 
 _COLOURS = {"ship": "green", "keep_control": "yellow", "wait": "cyan", "unhealthy": "red"}
 _MARKS = {True: Text("passed", "green"), False: Text("FAILED", "bold red"), None: Text("not yet", "dim")}
@@ -16,7 +19,7 @@ def render(report: Report) -> RenderableType:
     return Group(
         _verdict(report),
         _arms(report),
-        *(_metric(metric, report) for metric in report.metrics),
+        *(_metric(metric) for metric in report.metrics),
         _health(report),
     )
 
@@ -39,38 +42,38 @@ def _arms(report: Report) -> Table:
         title=f"Units: {progress.closed_units:,} of {progress.planned_units:,} planned", title_justify="left"
     )
     total = sum(arm.units for arm in report.arms)
-    for name, side in (("arm", "left"), ("planned", "right"), ("units", "right"), ("share", "right")):
-        table.add_column(name, justify="left" if side == "left" else "right")
+    table.add_column("arm")
+    for name in ("planned", "units", "share"):
+        table.add_column(name, justify="right")
     for arm in report.arms:
         share = f"{arm.units / total:.1%}" if total else ""
         table.add_row(_name(arm), f"{arm.share:.1%}", f"{arm.units:,}", share)
     return table
 
 
-def _metric(metric: MetricPart, report: Report) -> Table:
+def _metric(metric: MetricPart) -> Table:
     table = Table(title=f"{metric.metric} ({metric.role}, {metric.kind})", title_justify="left")
     table.add_column("arm")
     for name in ("units", "value", "effect", "interval", "relative", "p"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     comparisons = {c.arm: c for c in metric.comparisons}
-    named = {arm.arm: _name(arm) for arm in report.arms}
+    kind = MetricKind(metric.kind)
     for arm in metric.arms:
-        value = "" if arm.value is None else _number(arm.value, metric.kind)
-        table.add_row(named[arm.arm], f"{arm.units:,}", value, *_cells(comparisons.get(arm.arm), metric.kind))
-    notes = {c.withheld or c.not_estimable for c in metric.comparisons} - {None}
-    table.caption = "; ".join(sorted(note for note in notes if note)) or None
+        value = "" if arm.value is None else shown(arm.value, kind)
+        table.add_row(arm.arm, f"{arm.units:,}", value, *_cells(comparisons.get(arm.arm), kind))
+    notes = sorted({note for c in metric.comparisons if (note := c.withheld or c.not_estimable)})
+    table.caption = "; ".join(notes) or None
     table.caption_justify = "left"
     return table
 
 
-def _cells(comparison: ComparisonPart | None, kind: str) -> tuple[str, ...]:
+def _cells(comparison: ComparisonPart | None, kind: MetricKind) -> tuple[str, ...]:
     if comparison is None or comparison.effect is None or comparison.interval is None:
         return ("", "", "", "")
-    low, high = comparison.interval
     relative = "" if comparison.relative is None else f"{comparison.relative:+.1%}"
     p_value = "" if comparison.p_value is None else _p(comparison.p_value)
-    span = f"{_number(low, kind, signed=True)} to {_number(high, kind, signed=True)}"
-    return (_number(comparison.effect, kind, signed=True), span, relative, p_value)
+    interval = shown_interval(Interval(*comparison.interval), kind)
+    return (shown_effect(comparison.effect, kind), interval, relative, p_value)
 
 
 def _health(report: Report) -> Table:
@@ -85,13 +88,6 @@ def _health(report: Report) -> Table:
 
 def _name(arm: ArmPart) -> str:
     return f"{arm.arm} (control)" if arm.control else arm.arm
-
-
-def _number(value: float, kind: str, *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    if kind == "proportion":
-        return f"{value * 100:{sign}.2f}{'pp' if signed else '%'}"
-    return f"{value:{sign}.4g}"
 
 
 def _p(value: float) -> str:

@@ -1,7 +1,7 @@
 """Evidence and Verdict -> Report: the document that programs read.
 
-`docs/report.schema.json` is its JSON schema, made from these classes. Later versions add names and decisions; a
-reader must accept what it does not know.
+`docs/report.schema.json` is its JSON schema, made from these classes. Later versions add names and
+decisions; a reader must accept what it does not know.
 """
 
 from datetime import UTC, datetime
@@ -10,10 +10,10 @@ import duckdb
 import msgspec
 
 from meshtrial.analysis.aggregate import gather, value_of
-from meshtrial.analysis.decision import Verdict, decide_trial, withheld
+from meshtrial.analysis.decision import decide_trial, withheld
 from meshtrial.analysis.evidence import Compared, Evidence, Measured
-from meshtrial.analysis.health import Check, check_health
-from meshtrial.plan.model import Experiment, Plan
+from meshtrial.analysis.health import check_health
+from meshtrial.plan.model import Arm, Experiment, Plan
 from meshtrial.stats.estimate import NotEstimable
 
 SCHEMA_VERSION = "meshtrial.report/v1"
@@ -131,39 +131,39 @@ def make_report(
     """
     evidence = gather(connection, experiment, now)
     health = check_health(evidence)
-    return report_of(evidence, health, decide_trial(evidence, health), plan.digest, now, peek=peek)
-
-
-def report_of(
-    evidence: Evidence, health: tuple[Check, ...], verdict: Verdict, digest: str, now: int, *, peek: bool
-) -> Report:
-    """The document of what is known and what was decided."""
-    experiment, progress = evidence.experiment, evidence.progress
+    verdict = decide_trial(evidence, health)
     return Report(
         schema=SCHEMA_VERSION,
         experiment=experiment.id,
-        plan=digest,
+        plan=plan.digest,
         as_of=_rfc3339(now),
         verdict=VerdictPart(decision=verdict.decision.value, arm=verdict.arm, reasons=verdict.reasons),
-        progress=ProgressPart(
-            started=None if progress.started is None else _rfc3339(progress.started),
-            closed_units=progress.closed,
-            planned_units=experiment.decision.planned_units,
-            decided_at=None if progress.decided_at is None else _rfc3339(progress.decided_at),
-        ),
+        progress=_progress(evidence),
         health=tuple(
             HealthPart(check=c.check, passed=c.passed, p_value=c.p_value, detail=c.detail) for c in health
         ),
-        arms=tuple(
-            ArmPart(
-                arm=arm.id,
-                control=arm is experiment.control,
-                share=float(experiment.share(arm)),
-                units=progress.exposed.get(arm.id, 0),
-            )
-            for arm in experiment.arms
-        ),
+        arms=tuple(_arm(arm, evidence) for arm in experiment.arms),
         metrics=tuple(_metric(evidence, measured, peek=peek) for measured in evidence.measured),
+    )
+
+
+def _progress(evidence: Evidence) -> ProgressPart:
+    progress = evidence.progress
+    return ProgressPart(
+        started=None if progress.started is None else _rfc3339(progress.started),
+        closed_units=progress.closed,
+        planned_units=evidence.experiment.decision.planned_units,
+        decided_at=None if progress.decided_at is None else _rfc3339(progress.decided_at),
+    )
+
+
+def _arm(arm: Arm, evidence: Evidence) -> ArmPart:
+    experiment = evidence.experiment
+    return ArmPart(
+        arm=arm.id,
+        control=arm is experiment.control,
+        share=float(experiment.share(arm)),
+        units=evidence.progress.exposed.get(arm.id, 0),
     )
 
 
@@ -221,3 +221,8 @@ def _rfc3339(nanoseconds: int) -> str:
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )
+
+
+def report_schema() -> dict[str, object]:
+    """The JSON schema (2020-12) of `Report`; names that a reader does not know are allowed."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Report)}

@@ -1,0 +1,46 @@
+"""A store's table, made by hand: exposures and outcomes of one experiment at chosen seconds."""
+
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+from meshtrial.store.schema import SCHEMA
+
+START = 1_790_000_000
+"""Second 0 of every trial here, in seconds since 1970."""
+
+
+def nanoseconds(second: float) -> int:
+    """A moment of the trial, in nanoseconds since 1970."""
+    return round((START + second) * 1e9)
+
+
+@dataclass
+class Trial:
+    """Rows of one experiment."""
+
+    phase: str
+    experiment: str = "rank-v2"
+    kind: str = "header:x-user-id"
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def expose(self, unit: int, arm: str, second: float, phase: str | None = None, exposed: bool = True) -> None:
+        self._add(
+            "meshtrial.exposure", unit, second, Arm=arm, Phase=phase or self.phase, Exposed=exposed,
+            Experiment=self.experiment,
+        )  # fmt: skip
+
+    def outcome(self, unit: int, name: str, second: float, **values: float) -> None:
+        self._add("meshtrial.outcome", unit, second, Outcome=name, OutcomeValues=list(values.items()))
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """An engine that has the rows as its view `otel_traces`."""
+        columns = {name: [row.get(name) for row in self.rows] for name in SCHEMA.names}
+        connection = duckdb.connect()
+        connection.register("otel_traces", pa.table(columns, schema=SCHEMA))
+        return connection
+
+    def _add(self, span: str, unit: int, second: float, **columns: object) -> None:
+        self.rows.append(
+            {"SpanName": span, "Unit": unit, "UnitKind": self.kind, "Timestamp": nanoseconds(second), **columns}
+        )
