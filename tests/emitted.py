@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+
 from meshtrial.emit.envoy import envoy
 from meshtrial.emit.target import Target
 from meshtrial.plan.model import Plan

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 import pyarrow as pa
+
 from meshtrial.store.schema import SCHEMA
 
 START = 1_790_000_000
@@ -24,7 +25,9 @@ class Trial:
     kind: str = "header:x-user-id"
     rows: list[dict[str, object]] = field(default_factory=list)
 
-    def expose(self, unit: int, arm: str, second: float, phase: str | None = None, exposed: bool = True) -> None:
+    def expose(
+        self, unit: int, arm: str, second: float, phase: str | None = None, exposed: bool = True
+    ) -> None:
         self._add(
             "meshtrial.exposure", unit, second, Arm=arm, Phase=phase or self.phase, Exposed=exposed,
             Experiment=self.experiment,
@@ -42,5 +45,11 @@ class Trial:
 
     def _add(self, span: str, unit: int, second: float, **columns: object) -> None:
         self.rows.append(
-            {"SpanName": span, "Unit": unit, "UnitKind": self.kind, "Timestamp": nanoseconds(second), **columns}
+            {
+                "SpanName": span,
+                "Unit": unit,
+                "UnitKind": self.kind,
+                "Timestamp": nanoseconds(second),
+                **columns,
+            }
         )

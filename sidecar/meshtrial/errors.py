@@ -10,6 +10,8 @@
     +-- Refused               what came through a door cannot be taken; carries how to answer
     +-- NotExpressible        the target of an emission cannot say what the plan asks
     +-- NoData                the store holds nothing to answer from
+    +-- DemoFailed            a step of the demo did not end as it must
+    +-- NotStarted            another program that is needed did not come up
 """
 
 from typing import NamedTuple
@@ -79,3 +81,11 @@ class NotExpressible(MeshtrialError):
 
 class NoData(MeshtrialError):
     """The store holds nothing that could answer."""
+
+
+class NotStarted(MeshtrialError):
+    """A program that was started did not come up; the message ends with its log's last lines."""
+
+
+class DemoFailed(MeshtrialError):
+    """A step of the demo did not end as it must."""

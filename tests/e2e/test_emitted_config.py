@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envoy_data_plane.envoy.service.ext_proc import v3 as ext_proc
+from envoy_data_plane.envoy.type import v3 as envoy_type
+
 from e2e.client import Answer, get
 from e2e.scripted import Sidecar, collector, sets, sidecar
 from e2e.upstreams import models
 from emitted import target_for
-from envoy_data_plane.envoy.service.ext_proc import v3 as ext_proc
-from envoy_data_plane.envoy.type import v3 as envoy_type
 from meshtrial.demo.envoy import Envoy, binary
 from meshtrial.demo.envoy import envoy as run_envoy
 from meshtrial.emit.envoy import envoy as emit_envoy
@@ -26,7 +27,7 @@ from plan_values import experiment, on, plan_of
 NOBODY = "127.0.0.1:1"
 """Loopback without a listener: tcpmux is never served."""
 RECOMMEND = plan_of({"rank-v2": on("/recommend")})
-BY_REQUEST = plan_of({"rank-v2": experiment(unit={"request": "true"})})
+BY_REQUEST = plan_of({"rank-v2": experiment(unit={"request": True})})
 USER = ("x-user-id", "u-1")
 MODELS = ("model-v1", "model-v2", "shop")
 

@@ -1,0 +1,1 @@
+"""Request -> Decision: pure, synchronous and total; `decide` is the one verb."""

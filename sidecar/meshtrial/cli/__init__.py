@@ -1,0 +1,1 @@
+"""Arguments only: each command calls one thing and prints its answer."""

@@ -1,0 +1,1 @@
+"""OTLP and outcomes -> store: receivers, pseudonyms, forwarding."""

@@ -1,0 +1,1 @@
+"""Two real models, real traffic, known truth: `meshtrial demo`."""

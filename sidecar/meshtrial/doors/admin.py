@@ -21,7 +21,7 @@ def admin_app(plan: Plan, recording: Callable[[], Counts], registry: CollectorRe
         return JSONResponse(
             {
                 "plan": {"ok": True, "digest": plan.digest},
-                "recording": {"ok": lost == 0, "waiting": counts.waiting, "lost": lost},
+                "recording": {"ok": lost == 0, "waiting_bytes": counts.waiting_bytes, "lost": lost},
             }
         )
 

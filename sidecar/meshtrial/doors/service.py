@@ -1,10 +1,11 @@
 """`meshtrial serve`: the parts of the sidecar put together, started, drained and stopped."""
 
+import asyncio
 import gc
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from prometheus_client import CollectorRegistry
 
 from meshtrial.doors.admin import admin_app
@@ -15,9 +16,12 @@ from meshtrial.doors.session import Desk
 from meshtrial.listening import Address, address_of, bind, http_server, stop_signals
 from meshtrial.logs import EventLog
 from meshtrial.plan.model import Plan
+from meshtrial.record.delivery import Delivery
 from meshtrial.record.delivery_counts import DeliveryCounts
-from meshtrial.record.exporter import SpanRecorder
+from meshtrial.record.otlp_http import OtlpHttp
 from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.record.recorder import ExposureRecorder
+from meshtrial.record.spool import Spool
 
 _LOG = EventLog("serve")
 _FLUSH_SECONDS = 5.0
@@ -31,7 +35,8 @@ class ServeSettings:
     admin: Address
     collector: str
     """URL of an OTLP/HTTP receiver."""
-    collector_token: str | None
+    collector_token: str | None = field(repr=False)
+    spool: Path
     late_after_ms: float
     key: PseudonymKey
 
@@ -40,21 +45,29 @@ async def run(plan: Plan, settings: ServeSettings) -> None:
     """Run until SIGTERM or SIGINT, then drain.
 
     Raises:
-        SettingError: An address cannot be listened on.
+        SettingError: An address, the URL or the spool cannot be used.
     """
     registry = CollectorRegistry()
     counters = Counters(registry)
     counters.took(plan)
+    receiver = OtlpHttp(settings.collector, settings.collector_token)
     admin = bind(settings.admin)
-    recorder = SpanRecorder(_exporter(settings))
-    registry.register(DeliveryCounts("meshtrial_exposures", "Exposure spans", recorder.delivery.counts))
-    late_after = round(settings.late_after_ms * 1e6)
-    desk = Desk(plan, Answers(plan), settings.key, recorder, counters, late_after, time.time_ns)
+    delivery = Delivery(Spool(settings.spool), receiver.send)
+    registry.register(DeliveryCounts("meshtrial_exposures", "Exposure spans", delivery.counts))
+    desk = Desk(
+        plan=plan,
+        answers=Answers(plan),
+        key=settings.key,
+        recorder=ExposureRecorder(delivery),
+        counters=counters,
+        late_after=round(settings.late_after_ms * 1e6),
+        now=time.time_ns,
+    )
     transport = GrpcTransport(desk)
     with stop_signals() as stop:
         try:
             listening = await transport.start(settings.listen)
-            async with http_server(admin_app(plan, recorder.delivery.counts, registry), admin):
+            async with http_server(admin_app(plan, delivery.counts, registry), admin):
                 # What lives now lives on: a full collection need not walk it within a request.
                 gc.collect()
                 gc.freeze()
@@ -64,12 +77,5 @@ async def run(plan: Plan, settings: ServeSettings) -> None:
                 _LOG.info("stopping")
                 await transport.stop()
         finally:
-            recorder.close(_FLUSH_SECONDS)
-
-
-def _exporter(settings: ServeSettings) -> OTLPSpanExporter:
-    token = settings.collector_token
-    headers = {"authorization": f"Bearer {token}"} if token else None
-    return OTLPSpanExporter(
-        endpoint=f"{settings.collector.rstrip('/')}/v1/traces", headers=headers, timeout=10
-    )
+            if not await asyncio.to_thread(delivery.close, _FLUSH_SECONDS):
+                _LOG.warning("exposures wait in the spool for the next start", spool=str(settings.spool))

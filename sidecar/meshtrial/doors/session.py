@@ -29,6 +29,7 @@ from meshtrial.names import Plane
 from meshtrial.plan.model import Plan
 from meshtrial.record.exposure import Attributes, exposure_attributes
 from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.record.span import Timing
 
 _LOG = EventLog("ext_proc")
 
@@ -54,8 +55,8 @@ _OTHER_PHASES = {
 class Recorder(Protocol):
     """Where exposures go."""
 
-    def record(self, attributes: Attributes, traceparent: str, start: int, end: int) -> None:
-        """Take one exposure without waiting; times are in nanoseconds since 1970."""
+    def record(self, attributes: Attributes, traceparent: str, timing: Timing) -> None:
+        """Keep one exposure; it is answered on only after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,11 @@ class Session:
             return self._counted(Result.UNMATCHED, UNCHANGED)
         pseudonyms = self._pseudonyms(decision)
         answer = desk.answers.answer(decision, next((p for p in pseudonyms if p is not None), None))
-        end = desk.now()
+        timing = Timing(start, desk.now())
         for assignment, pseudonym in zip(decision, pseudonyms, strict=True):
             attributes = exposure_attributes(assignment, desk.plan, Plane.EXT_PROC, pseudonym, desk.key.id)
-            desk.recorder.record(attributes, self._traceparent, start, end)
-        desk.counters.decided(decision, end - start)
+            desk.recorder.record(attributes, self._traceparent, timing)
+        desk.counters.decided(decision, timing.end - timing.start)
         return answer
 
     def _pseudonyms(self, decision: Decision) -> list[str | None]:

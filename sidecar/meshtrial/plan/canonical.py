@@ -10,9 +10,9 @@ from decimal import Decimal
 import msgspec
 
 from meshtrial.plan.experiments import DEFAULT_BUCKETS
-from meshtrial.plan.model import Arm, Experiment, Metric, MetricKind, MinimumEffect, Primary, Scale
+from meshtrial.plan.model import Arm, Experiment, Metric, MetricKind, MinimumEffect, Primary, Scale, Unit
 
-_Json = dict[str, "str | int | float | bool | Decimal | _Json | list[_Json]"]
+_Json = dict[str, "str | int | bool | msgspec.Raw | _Json | list[_Json]"]
 
 
 def canonical_text(metrics: tuple[Metric, ...], experiments: tuple[Experiment, ...]) -> str:
@@ -22,7 +22,7 @@ def canonical_text(metrics: tuple[Metric, ...], experiments: tuple[Experiment, .
         "experiments": {e.id: _experiment(e) for e in experiments},
         "metrics": {m.id: _metric(m) for m in metrics},
     }
-    return msgspec.json.Encoder(decimal_format="number").encode(document).decode()
+    return msgspec.json.encode(document).decode()
 
 
 def _experiment(experiment: Experiment) -> _Json:
@@ -31,16 +31,14 @@ def _experiment(experiment: Experiment) -> _Json:
         "arms": {arm.id: _arm(arm, experiment.buckets) for arm in experiment.arms},
         "control": experiment.control.id,
         "decision": {
-            "alpha": rule.alpha,
+            "alpha": _number(_exact(rule.alpha)),
             "method": "fixed",
             "minimum_duration": f"{rule.minimum_duration}s",
             "planned_units": rule.planned_units,
-            "power": rule.power,
+            "power": _number(_exact(rule.power)),
             "primary": [_primary(primary) for primary in rule.primary],
         },
-        "unit": {"request": True}
-        if experiment.unit.kind == "request"
-        else {"header": experiment.unit.header},
+        "unit": _unit(experiment.unit),
     }
     if experiment.buckets != DEFAULT_BUCKETS:
         document["buckets"] = experiment.buckets
@@ -52,11 +50,15 @@ def _experiment(experiment: Experiment) -> _Json:
     return dict(sorted(document.items()))
 
 
+def _unit(unit: Unit) -> _Json:
+    return {"request": True} if unit.kind == "request" else {"header": unit.header}
+
+
 def _arm(arm: Arm, buckets: int) -> _Json:
     document: _Json = {"cluster": arm.cluster}
     if arm.headers:
         document["headers"] = dict(arm.headers)
-    document["weight"] = Decimal(_plain(Decimal(arm.width) * 100 / buckets))
+    document["weight"] = _number(Decimal(arm.width) * 100 / buckets)
     return document
 
 
@@ -73,12 +75,22 @@ def _primary(primary: Primary) -> _Json:
     return {"direction": primary.direction.value, "metric": primary.metric.id, "minimum_effect": effect}
 
 
-def _effect(effect: MinimumEffect, *, proportion: bool) -> str | Decimal:
-    value = Decimal(repr(effect.value))
+def _effect(effect: MinimumEffect, *, proportion: bool) -> str | msgspec.Raw:
+    value = _exact(effect.value)
     if effect.scale is Scale.RELATIVE:
         return f"{_plain(value * 100)}% relative"
-    return f"{_plain(value * 100)}pp" if proportion else Decimal(_plain(value))
+    return f"{_plain(value * 100)}pp" if proportion else _number(value)
+
+
+def _exact(value: float) -> Decimal:
+    """The shortest decimal that reads back as this float."""
+    return Decimal(repr(value))
+
+
+def _number(value: Decimal) -> msgspec.Raw:
+    return msgspec.Raw(_plain(value).encode())
 
 
 def _plain(value: Decimal) -> str:
+    """Without an exponent, which YAML 1.1 would take for text."""
     return f"{value.normalize():f}"

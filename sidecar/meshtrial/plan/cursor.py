@@ -7,14 +7,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
-from meshtrial.plan.problems import Problems, Rule
+from meshtrial.plan.problems import Problems, Rule, child, shown
 from meshtrial.plan.tree import Mapping, Node, Scalar, Sequence
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 """Ids. Each is also an RFC 8941 key and token, so that `x-meshtrial-arms` needs no quoting."""
 
-_NUMBER = re.compile(r"[-+]?(?=.{1,21}$)\d+(?:\.\d*)?")
-"""Plain decimals: no exponent, no octal, no NaN, and short enough for exact arithmetic."""
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{0,12})?")
+"""Plain decimals: no exponent, no octal (YAML 1.1's `010` is 8), no NaN; exact in `Decimal`."""
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]{0,256}")
+"""One line of any script: each of the characters left out has another meaning to YAML or JSON."""
+
+NUMBER_FORM = "a number written plainly, such as 12.5, with at most 12 digits after the point"
 
 _Value = TypeVar("_Value")
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -39,7 +43,7 @@ class Cursor:
             return {}
         if not self.node.entries:
             self.fail(Rule.EMPTY, "at least one entry is needed")
-        return {key: self._at(f".{key}", node) for key, node in self.node.entries.items()}
+        return {key: self._at(child(self.path, key), node) for key, node in self.node.entries.items()}
 
     def fields(
         self, required: Collection[str], optional: Collection[str] = (), later: Collection[str] = ()
@@ -54,20 +58,20 @@ class Cursor:
         """
         if not isinstance(self.node, Mapping):
             self.fail(Rule.TYPE, f"expected a mapping, found {_described(self.node)}")
-            return Fields({})
+            return Fields({}, sound=False)
         known = (*required, *optional)
         for key, node in self.node.entries.items():
             if key in later:
-                self._at(f".{key}", node).fail(
-                    Rule.NOT_SUPPORTED, f"`{key}` is not supported by this version yet"
-                )
+                message = f"`{key}` is not supported by this version yet"
+                self._at(child(self.path, key), node).fail(Rule.NOT_SUPPORTED, message)
             elif key not in known:
-                message = f"unknown key `{key}`; known here: {', '.join(known)}"
-                self._at(f".{key}", node).fail(Rule.KEY_UNKNOWN, message)
+                message = f"unknown key {shown(key)}; known here: {', '.join(known)}"
+                self._at(child(self.path, key), node).fail(Rule.KEY_UNKNOWN, message)
         for key in required:
             if key not in self.node.entries:
                 self.fail(Rule.KEY_MISSING, f"the key `{key}` is required")
-        return Fields({key: self._at(f".{key}", n) for key, n in self.node.entries.items() if key in known})
+        present = {k: self._at(child(self.path, k), n) for k, n in self.node.entries.items() if k in known}
+        return Fields(present, sound=present.keys() == self.node.entries.keys())
 
     def items(self) -> Iterator["Cursor"]:
         """The items of a list, at least one."""
@@ -77,14 +81,23 @@ class Cursor:
         if not self.node.items:
             self.fail(Rule.EMPTY, "at least one entry is needed")
         for index, node in enumerate(self.node.items):
-            yield self._at(f"[{index}]", node)
+            yield self._at(f"{self.path}[{index}]", node)
 
     def text(self) -> str | None:
         """Text; a number or boolean must be quoted to be text."""
         if isinstance(self.node, Scalar) and self.node.kind == "str":
             return self.node.text
-        hint = ": put it in quotes" if isinstance(self.node, Scalar) else ""
+        quotable = isinstance(self.node, Scalar) and self.node.text != ""
+        hint = ": put it in quotes" if quotable else ""
         self.fail(Rule.TYPE, f"expected text, found {_described(self.node)}{hint}")
+        return None
+
+    def line_of_text(self) -> str | None:
+        """Text of up to 256 characters on one line, which may be empty."""
+        text = self.text()
+        if text is None or _TEXT.fullmatch(text):
+            return text
+        self.fail(Rule.TEXT, "must be one line of at most 256 characters, without control characters")
         return None
 
     def name(self) -> str | None:
@@ -98,7 +111,7 @@ class Cursor:
             text = self.node.text
             if _NUMBER.fullmatch(text):
                 return Decimal(text)
-        self.fail(Rule.TYPE, f"expected a number of at most 20 digits, found {_described(self.node)}")
+        self.fail(Rule.TYPE, f"expected {NUMBER_FORM}, found {_described(self.node)}")
         return None
 
     def integer(self, low: int, high: int) -> int | None:
@@ -107,7 +120,7 @@ class Cursor:
         if number is None:
             return None
         if number != number.to_integral_value() or not low <= number <= high:
-            self.fail(Rule.RANGE, f"must be a whole number from {low:,} to {high:,}, not {number}")
+            self.fail(Rule.RANGE, f"must be a whole number from {low:,} to {high:,}, not {number:,}")
             return None
         return int(number)
 
@@ -122,8 +135,15 @@ class Cursor:
         try:
             return choices(text)
         except ValueError:
-            self.fail(Rule.CHOICE, f"must be one of {', '.join(choices)}, not `{text}`")
+            self.fail(Rule.CHOICE, f"must be one of {', '.join(choices)}, not {shown(text)}")
             return None
+
+    def true(self, rule: Rule) -> bool | None:
+        """The boolean `true`, which is all that may stand here."""
+        if isinstance(self.node, Scalar) and self.node.kind == "bool" and self.node.text == "true":
+            return True
+        self.fail(rule, f"expected `true`, found {_described(self.node)}")
+        return None
 
     def parsed(self, parse: Callable[[str], _Value | None], rule: Rule, expected: str) -> _Value | None:
         """A scalar in a notation of its own; `expected` says what it looks like."""
@@ -134,8 +154,8 @@ class Cursor:
         self.fail(rule, f"expected {expected}, found {_described(self.node)}")
         return None
 
-    def _at(self, step: str, node: Node) -> "Cursor":
-        return Cursor(node, self.path + step, self.problems)
+    def _at(self, path: str, node: Node) -> "Cursor":
+        return Cursor(node, path, self.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +163,8 @@ class Fields:
     """The known keys that stand in one mapping."""
 
     present: dict[str, Cursor]
+    sound: bool
+    """Whether the mapping is one, and holds no other keys: if not, that is already noted."""
 
     def read(self, key: str, reader: Callable[[Cursor], _Value | None]) -> _Value | None:
         """What the reader makes of the key's value; None where the key is absent."""
@@ -159,7 +181,7 @@ def check_name(text: str, cursor: Cursor) -> bool:
     """Whether text is a valid id; if not, that is noted at the cursor."""
     if NAME.fullmatch(text):
         return True
-    cursor.fail(Rule.NAME, f"`{text}` is no name: a lower-case letter, then up to 63 of a-z 0-9 _ . -")
+    cursor.fail(Rule.NAME, f"{shown(text)} is no name: a lower-case letter, then up to 63 of a-z 0-9 _ . -")
     return False
 
 
@@ -172,8 +194,8 @@ def _described(node: Node) -> str:
         case Scalar(kind="null"):
             return "nothing"
         case Scalar(text=text, kind="str"):
-            return f"the text `{text}`"
+            return f"the text {shown(text)}"
         case Scalar(text=text, kind="bool"):
-            return f"the boolean `{text}`"
+            return f"the boolean {shown(text)}"
         case _:
-            return f"`{node.text}`"
+            return shown(node.text)

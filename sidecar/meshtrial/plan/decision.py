@@ -9,7 +9,11 @@ from meshtrial.plan.model import DecisionRule, Direction, Metric, MetricKind, Pr
 from meshtrial.plan.problems import Rule
 from meshtrial.plan.scalars import EFFECT_FORM, effect, read_duration
 
-_LATER = ("guardrails", "secondary", "lateness", "gatekeeping", "harm_alpha")
+REQUIRED = ("method", "alpha", "power", "planned_units", "minimum_duration", "primary")
+LATER = ("guardrails", "secondary", "lateness", "gatekeeping", "harm_alpha")
+LATER_METHODS = ("sequential", "group_sequential")
+PRIMARY = ("metric", "direction", "minimum_effect")
+LATER_PRIMARY = ("require_above", "harm_margin")
 
 
 class _Method(StrEnum):
@@ -18,9 +22,8 @@ class _Method(StrEnum):
 
 def read_decision(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> DecisionRule | None:
     """Read the rule; `metrics` are the document's by id, None for one with problems."""
-    required = ["method", "alpha", "power", "planned_units", "minimum_duration", "primary"]
-    fields = cursor.fields(required, later=_LATER)
-    method = fields.read("method", lambda c: c.choice(_Method, later=("sequential", "group_sequential")))
+    fields = cursor.fields(REQUIRED, later=LATER)
+    method = fields.read("method", lambda c: c.choice(_Method, LATER_METHODS))
     alpha = fields.read("alpha", lambda c: _between(c, Decimal(0), Decimal("0.5")))
     power = fields.read("power", lambda c: _between(c, Decimal(0), Decimal(1)))
     units = fields.read("planned_units", lambda c: c.integer(2, 10**12))
@@ -54,8 +57,7 @@ def _primaries(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> tuple[Pr
 
 
 def _primary(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> Primary | None:
-    required = ["metric", "direction", "minimum_effect"]
-    fields = cursor.fields(required, later=("require_above", "harm_margin"))
+    fields = cursor.fields(PRIMARY, later=LATER_PRIMARY)
     metric = fields.read("metric", lambda c: _metric(c, metrics))
     direction = fields.read("direction", lambda c: c.choice(Direction))
     minimum = fields.read("minimum_effect", lambda c: c.parsed(effect, Rule.EFFECT, EFFECT_FORM))
@@ -69,6 +71,8 @@ def _primary(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> Primary | 
     if is_proportion and not in_points and least.scale is Scale.ABSOLUTE:
         message = "a proportion takes `2pp` (percentage points) or `5% relative`"
         fields["minimum_effect"].fail(Rule.EFFECT, message)
+    if is_proportion and in_points and least.value > 1:
+        fields["minimum_effect"].fail(Rule.EFFECT, "a proportion cannot change by more than 100pp")
     return Primary(metric, direction, least)
 
 
@@ -76,4 +80,4 @@ def _metric(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> Metric | No
     metric_id = cursor.name()
     if metric_id is not None and metric_id not in metrics:
         cursor.fail(Rule.METRIC_UNDEFINED, f"no metric `{metric_id}` stands under $.metrics")
-    return metrics.get(metric_id) if metric_id else None
+    return metrics.get(metric_id) if metric_id is not None else None

@@ -4,203 +4,123 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from enum import StrEnum
-from fractions import Fraction
 
-from meshtrial.names import HEADER_PREFIX, REQUEST_ID, TRACEPARENT
+from meshtrial.names import HEADER_PREFIX, REQUEST_ID
+from meshtrial.plan.arms import read_arms
 from meshtrial.plan.cursor import Cursor, check_name
 from meshtrial.plan.decision import read_decision
+from meshtrial.plan.headers import FRAMING, header_name
 from meshtrial.plan.model import Arm, Experiment, Match, Metric, Unit
-from meshtrial.plan.problems import Rule
+from meshtrial.plan.problems import Rule, shown
+from meshtrial.plan.rules import Claim
 
 DEFAULT_BUCKETS = 10_000
 """Weights to a hundredth of a percent."""
 MAX_BUCKETS = 2**31
 """Far below 2^53, so that every plane's arithmetic is exact."""
 
-_LATER = (
+REQUIRED = ("unit", "control", "arms", "decision")
+OPTIONAL = ("match", "hash", "buckets", "salt")
+LATER = (
     "layer", "slice", "audience", "strata", "ramp", "sticky", "rollout", "exposures", "paused", "killed",
     "outcomes", "neighbours", "switchback",
 )  # fmt: skip
-_LATER_UNITS = ("cookie", "query", "metadata", "group", "switchback", "mint", "members")
-_LATER_MATCH = ("host", "headers", "method")
-_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")  # RFC 9110 5.6.2 token, lower case
-_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")  # RFC 9110 5.5, visible ASCII
+UNITS = ("header", "request")
+LATER_UNITS = ("cookie", "query", "metadata", "group", "switchback", "mint", "members")
+CONDITIONS = ("route", "path_prefix")
+LATER_CONDITIONS = ("host", "headers", "method")
+LATER_HASHES = ("xxh64", "murmur2")
+
 _PATH_PREFIX = re.compile(r"/[!-\"$->@-~]{0,1023}")  # visible ASCII without # and ?
-_CLUSTER = re.compile(r"[!-~]{1,255}")
-_HOP_BY_HOP = frozenset(
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host",
-     "content-length", "expect"]
-)  # fmt: skip
-"""RFC 9110 7.6.1 and the headers that frame a message: never a routing header."""
 
 
 class _Hash(StrEnum):
     MD5 = "md5"
 
 
-def read_experiment(key: str, cursor: Cursor, metrics: Mapping[str, Metric | None]) -> Experiment | None:
-    """Read one experiment; None, with the problems noted, where it is not valid."""
-    fields = cursor.fields(
-        ["unit", "control", "arms", "decision"], ["match", "hash", "buckets", "salt"], _LATER
-    )
+def read_experiment(
+    key: str, cursor: Cursor, metrics: Mapping[str, Metric | None]
+) -> tuple[Experiment | None, Claim]:
+    """Read one experiment; None, with the problems noted, where it is not valid, and its claim anyway."""
+    fields = cursor.fields(REQUIRED, OPTIONAL, LATER)
     named = check_name(key, cursor)
     match = fields.read("match", _match) if "match" in fields else Match(None, None)
     unit = fields.read("unit", _unit)
-    fields.read("hash", lambda c: c.choice(_Hash, later=("xxh64", "murmur2")))
-    buckets = (
-        fields.read("buckets", lambda c: c.integer(2, MAX_BUCKETS))
-        if "buckets" in fields
-        else DEFAULT_BUCKETS
-    )
-    salt = fields.read("salt", Cursor.text) if "salt" in fields else key
+    hash_ = fields.read("hash", lambda c: c.choice(_Hash, LATER_HASHES)) if "hash" in fields else _Hash.MD5
+    buckets = fields.read("buckets", _buckets) if "buckets" in fields else DEFAULT_BUCKETS
+    salt = fields.read("salt", Cursor.line_of_text) if "salt" in fields else key
     decision = fields.read("decision", lambda c: read_decision(c, metrics))
-    arms = fields.read("arms", lambda c: _arms(c, buckets, unit))
-    control = fields.read("control", lambda c: _control(c, arms))
-    if not named or match is None or unit is None or buckets is None or salt is None:
-        return None
-    if decision is None or arms is None or control is None:
-        return None
+    unit_header = unit.header if unit else None
+    read = fields.read("arms", lambda c: read_arms(c, buckets, unit_header)) or {}
+    control = fields.read("control", lambda c: _control(c, read))
+    arms = tuple(arm for arm in read.values() if arm is not None)
+    claim = Claim(key, cursor, match, unit_header, salt, frozenset(n for arm in arms for n, _ in arm.headers))
+    if not named or match is None or unit is None or hash_ is None or buckets is None or salt is None:
+        return None, claim
+    if decision is None or control is None or len(arms) != len(read):
+        return None, claim
     phase = _phase(unit, buckets, salt, arms, control)
-    return Experiment(key, match, unit, buckets, salt, arms, control, decision, phase)
+    return Experiment(key, match, unit, buckets, salt, arms, control, decision, phase), claim
 
 
 def _match(cursor: Cursor) -> Match | None:
-    fields = cursor.fields([], ["route", "path_prefix"], _LATER_MATCH)
+    fields = cursor.fields([], CONDITIONS, LATER_CONDITIONS)
     if not fields.present:
-        cursor.fail(
-            Rule.EMPTY, "a match without a condition: name `route` or `path_prefix`, or leave `match` out"
-        )
+        if fields.sound:
+            message = "a match without a condition: name `route` or `path_prefix`, or leave `match` out"
+            cursor.fail(Rule.EMPTY, message)
         return None
-    return Match(fields.read("route", _route), fields.read("path_prefix", _path_prefix))
+    match = Match(fields.read("route", _route), fields.read("path_prefix", _path_prefix))
+    unread = any(getattr(match, key) is None for key in fields.present)
+    return None if unread or not fields.sound else match
 
 
 def _route(cursor: Cursor) -> str | None:
-    text = cursor.text()
+    text = cursor.line_of_text()
     if text == "":
         cursor.fail(Rule.EMPTY, "a route's name is not empty")
+        return None
     return text
 
 
 def _path_prefix(cursor: Cursor) -> str | None:
     text = cursor.text()
-    if text is not None and not _PATH_PREFIX.fullmatch(text):
-        cursor.fail(
-            Rule.PATH_PREFIX, f"must begin with / and hold visible ASCII without ? and #, not `{text}`"
-        )
-    return text
+    if text is None or _PATH_PREFIX.fullmatch(text):
+        return text
+    message = (
+        f"must begin with / and be at most 1,024 visible ASCII characters, no ? or #: {shown(text)} is not"
+    )
+    cursor.fail(Rule.PATH_PREFIX, message)
+    return None
 
 
 def _unit(cursor: Cursor) -> Unit | None:
-    fields = cursor.fields([], ["header", "request"], _LATER_UNITS)
+    fields = cursor.fields([], UNITS, LATER_UNITS)
     if len(fields.present) != 1:
-        cursor.fail(Rule.UNIT_KIND, "a unit is one of {header: <name>} or {request: true}")
+        if fields.sound:
+            cursor.fail(Rule.UNIT_KIND, "a unit is one of {header: <name>} or {request: true}")
         return None
     if "request" in fields:
-        wanted = fields["request"].parsed(lambda text: text == "true" or None, Rule.UNIT_KIND, "`true`")
-        return Unit("request", REQUEST_ID) if wanted else None
-    name = _header_name(fields["header"], fields["header"].text())
+        return Unit("request", REQUEST_ID) if fields["request"].true(Rule.UNIT_KIND) else None
+    place = fields["header"]
+    name = header_name(place, place.text())
+    if name == REQUEST_ID:
+        place.fail(Rule.UNIT_KIND, "a split by request is written {request: true}")
+    elif name is not None and (name in FRAMING or name.startswith(HEADER_PREFIX)):
+        place.fail(Rule.HEADER_NAME, f"`{name}` cannot carry a unit: the proxy drops or rewrites it")
     return Unit(f"header:{name}", name) if name else None
 
 
-def _arms(cursor: Cursor, buckets: int | None, unit: Unit | None) -> tuple[Arm, ...] | None:
-    entries = cursor.entries()
-    if len(entries) == 1:
-        cursor.fail(Rule.ARMS_COUNT, "at least two arms are needed, one of them control")
-    read = [_arm(key, entry, buckets, unit) for key, entry in entries.items()]
-    weights = [weight for weight, _ in read if weight is not None]
-    if len(weights) == len(read) and weights and sum(map(Fraction, weights)) != 100:
-        cursor.fail(Rule.WEIGHTS_SUM, f"the arms' weights must sum to 100, not {sum(weights)}")
-    arms = tuple(arm for _, arm in read if arm is not None)
-    return arms if len(arms) == len(read) else None
+def _buckets(cursor: Cursor) -> int | None:
+    return cursor.integer(2, MAX_BUCKETS)
 
 
-def _arm(
-    key: str, cursor: Cursor, buckets: int | None, unit: Unit | None
-) -> tuple[Decimal | None, Arm | None]:
-    fields = cursor.fields(["weight", "cluster"], ["headers"])
-    named = check_name(key, cursor)
-    weight = fields.read("weight", _weight)
-    width = _width(fields["weight"], weight, buckets) if weight is not None and buckets else None
-    cluster = fields.read("cluster", _cluster)
-    headers = fields.read("headers", lambda c: _arm_headers(c, unit)) if "headers" in fields else ()
-    if not named or width is None or cluster is None or headers is None:
-        return weight, None
-    return weight, Arm(key, cluster, headers, width)
-
-
-def _control(cursor: Cursor, arms: tuple[Arm, ...] | None) -> Arm | None:
+def _control(cursor: Cursor, arms: Mapping[str, Arm | None]) -> Arm | None:
     control_id = cursor.name()
-    if control_id is None or arms is None:
-        return None
-    control = next((arm for arm in arms if arm.id == control_id), None)
-    if control is None:
+    if control_id is not None and arms and control_id not in arms:
         cursor.fail(Rule.CONTROL_UNDEFINED, f"no arm `{control_id}` stands under `arms`")
-    return control
-
-
-def _weight(cursor: Cursor) -> Decimal | None:
-    weight = cursor.number()
-    if weight is not None and not 0 <= weight <= 100:
-        cursor.fail(Rule.RANGE, f"a weight is a percentage from 0 to 100, not {weight}")
-        return None
-    return weight
-
-
-def _width(cursor: Cursor, weight: Decimal, buckets: int) -> int | None:
-    width = Fraction(weight) * buckets / 100
-    if width.denominator == 1:
-        return int(width)
-    message = f"a weight must fall on a whole bucket: {weight}% of {buckets:,} is {weight * buckets / 100}"
-    cursor.fail(Rule.WEIGHT_BUCKET, message)
-    return None
-
-
-def _cluster(cursor: Cursor) -> str | None:
-    text = cursor.text()
-    if text is None or _CLUSTER.fullmatch(text):
-        return text
-    cursor.fail(Rule.CLUSTER_NAME, "a cluster's name is 1 to 255 visible ASCII characters")
-    return None
-
-
-def _arm_headers(cursor: Cursor, unit: Unit | None) -> tuple[tuple[str, str], ...] | None:
-    headers: dict[str, str] = {}
-    for key, entry in cursor.entries().items():
-        name, value = _header_name(entry, key), entry.text()
-        if name is None or value is None:
-            return None
-        if name in headers:
-            entry.fail(Rule.KEY_TWICE, f"the header `{name}` stands twice")
-        if _reserved(name) or (unit is not None and name == unit.header):
-            entry.fail(
-                Rule.HEADER_NAME, f"an arm may not set `{name}`: it frames, routes or identifies the request"
-            )
-        if not _HEADER_VALUE.fullmatch(value):
-            entry.fail(Rule.HEADER_VALUE, "a header's value is 1 to 1,024 visible ASCII characters")
-        headers[name] = value
-    return tuple(sorted(headers.items()))
-
-
-def _reserved(name: str) -> bool:
-    return (
-        name in _HOP_BY_HOP
-        or name in {REQUEST_ID, TRACEPARENT, "tracestate", "baggage", "meshtrial-force"}
-        or name.startswith((HEADER_PREFIX, "x-envoy-"))
-    )
-
-
-def _header_name(cursor: Cursor, text: str | None) -> str | None:
-    if text is None:
-        return None
-    name = text.lower()
-    if _HEADER_NAME.fullmatch(name):
-        return name
-    cursor.fail(
-        Rule.HEADER_NAME, f"`{text}` is no header name (RFC 9110: letters, digits and !#$%&'*+.^_`|~-)"
-    )
-    return None
+    return arms.get(control_id) if control_id is not None else None
 
 
 def _phase(unit: Unit, buckets: int, salt: str, arms: tuple[Arm, ...], control: Arm) -> str:

@@ -5,7 +5,10 @@ from meshtrial.plan.model import Metric, MetricKind
 from meshtrial.plan.problems import Rule
 from meshtrial.plan.scalars import read_duration
 
-_LATER = ("cap", "numerator", "denominator", "request", "q", "covariate")
+REQUIRED = ("kind", "outcome", "window")
+OPTIONAL = ("value",)
+LATER = ("cap", "numerator", "denominator", "request", "q", "covariate")
+LATER_KINDS = ("ratio", "quantile", "count")
 
 
 def read_metrics(cursor: Cursor) -> dict[str, Metric | None]:
@@ -14,9 +17,9 @@ def read_metrics(cursor: Cursor) -> dict[str, Metric | None]:
 
 
 def _metric(key: str, cursor: Cursor) -> Metric | None:
-    fields = cursor.fields(["kind", "outcome", "window"], ["value"], _LATER)
+    fields = cursor.fields(REQUIRED, OPTIONAL, LATER)
     named = check_name(key, cursor)
-    kind = fields.read("kind", lambda c: c.choice(MetricKind, later=("ratio", "quantile", "count")))
+    kind = fields.read("kind", lambda c: c.choice(MetricKind, LATER_KINDS))
     outcome = fields.read("outcome", Cursor.name)
     value = fields.read("value", Cursor.name)
     window = fields.read("window", read_duration)

@@ -1,8 +1,14 @@
 """The rules a plan can break, and the list of those it does."""
 
+import json
+import re
 from enum import StrEnum
 
 from meshtrial.errors import Problem
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_SHOWN_LENGTH = 60
+"""Characters of a document's text that a message repeats."""
 
 
 class Rule(StrEnum):
@@ -18,15 +24,16 @@ class Rule(StrEnum):
     EMPTY = "empty"
     API_VERSION = "api-version"
     NAME = "name"
+    TEXT = "text"
     CHOICE = "choice"
     RANGE = "range"
-    PERCENTAGE = "percentage"
     DURATION = "duration"
     EFFECT = "effect"
     METRIC_VALUE = "metric-value"
     METRIC_UNDEFINED = "metric-undefined"
     METRIC_TWICE = "metric-twice"
     UNIT_KIND = "unit-kind"
+    UNIT_SET = "unit-set"
     HEADER_NAME = "header-name"
     HEADER_VALUE = "header-value"
     CLUSTER_NAME = "cluster-name"
@@ -35,6 +42,7 @@ class Rule(StrEnum):
     ARMS_COUNT = "arms-count"
     WEIGHTS_SUM = "weights-sum"
     WEIGHT_BUCKET = "weight-bucket"
+    EXPERIMENTS_COUNT = "experiments-count"
     SALTS_EQUAL = "salts-equal"
     CLUSTER_CHOSEN_TWICE = "cluster-chosen-twice"
 
@@ -52,3 +60,24 @@ class Problems:
     def found(self) -> tuple[Problem, ...]:
         """All notes in document order."""
         return tuple(sorted(self._found))
+
+
+def child(path: str, key: str) -> str:
+    """The path of a mapping's key: `$.arms.v1`, or `$.arms["v1.2"]` where a dot would mislead."""
+    if _PLAIN_KEY.fullmatch(key):
+        return f"{path}.{key}"
+    return f"{path}[{printable(json.dumps(_cut(key), ensure_ascii=False))}]"
+
+
+def shown(text: str) -> str:
+    """Text of the document for a message: in backticks, on one line, at most 60 characters of it."""
+    return f"`{printable(_cut(text))}`"
+
+
+def printable(text: str) -> str:
+    """Text with what does not print escaped: control characters would steer the reader's terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"

@@ -7,17 +7,18 @@ from meshtrial.plan.cursor import Cursor
 from meshtrial.plan.model import MinimumEffect, Scale
 from meshtrial.plan.problems import Rule
 
-_NUMBER = r"(\d{1,12}(?:\.\d{1,12})?)"
-_PERCENTAGE = re.compile(rf"{_NUMBER}\s*%")
-_DURATION = re.compile(r"(\d{1,9})\s*([smhdw])")
+_NUMBER = r"((?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,12})?)"
+_PERCENTAGE = re.compile(rf"{_NUMBER} *%")
+_DURATION = re.compile(r"([1-9][0-9]{0,8}) *([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_EFFECT = re.compile(rf"{_NUMBER}(?:\s*(pp)|\s*%\s+(relative))?")
+_EFFECT = re.compile(rf"{_NUMBER}(?: *(pp)| *% +(relative))?")
 
-DURATION_FORM = "a duration such as 90s, 30m, 12h, 7d or 2w, above 0"
+MAX_DURATION = 3650 * 86_400
+"""Seconds of ten years: in nanoseconds it is far within 64 bits, in which stores keep time."""
+DURATION_FORM = "a duration such as 90s, 30m, 12h, 7d or 2w, above 0 and at most 3650d"
 EFFECT_FORM = (
     "an effect above 0 such as `2pp` (percentage points), `5% relative`, or for a mean a plain number"
 )
-PERCENTAGE_FORM = "a percentage such as 12%"
 
 
 def percentage(text: str) -> Decimal | None:
@@ -27,9 +28,10 @@ def percentage(text: str) -> Decimal | None:
 
 
 def duration(text: str) -> int | None:
-    """`7d` -> seconds, above 0; None where it is no duration."""
+    """`7d` -> seconds, above 0 and at most ten years; None where it is no duration."""
     found = _DURATION.fullmatch(text)
-    return (int(found[1]) * _SECONDS[found[2]] or None) if found else None
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    return seconds if 0 < seconds <= MAX_DURATION else None
 
 
 def read_duration(cursor: Cursor) -> int | None:

@@ -1,24 +1,26 @@
 """YAML text -> a tree of nodes that know their line.
 
 PyYAML's own constructor drops line numbers, keeps the last of two equal keys and reads `off` as a
-boolean where a name was meant; the tree keeps what was written, so that each of these is an error
-with a place.
+boolean where a name was meant; its composer follows nesting until the stack ends. The tree is built
+from the parser's events instead: it keeps what was written, so that each of these is an error with
+a place, and no text costs more than the limits below.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from typing import TypeVar
 
 import yaml
 
-from meshtrial.plan.problems import Problems, Rule
+from meshtrial.plan.problems import Problems, Rule, child, shown
 
-MAX_BYTES = 1_000_000
+MAX_CHARACTERS = 1_000_000
 """A plan of 1,000 experiments is about 600 kB."""
 MAX_NODES = 200_000
 """Nodes after aliases are followed: bounds what an alias bomb can cost."""
 MAX_DEPTH = 32
 """The deepest place of a plan is 8 deep."""
+
+_YAML_TAG = "tag:yaml.org,2002:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Scalar:
     """1-based."""
     text: str
     kind: str
-    """What YAML takes it for: str, int, float, bool, null, or another tag's last word."""
+    """What YAML takes it for: str, int, float, bool, null; another tag as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,55 +53,164 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
-class _TooLarge(Exception):
-    """The document grows past a limit while aliases are followed."""
+class _Unreadable(Exception):
+    """Reading cannot go on after this."""
+
+    def __init__(self, line: int, path: str, message: str) -> None:
+        super().__init__(line, path, message)
+        self.line, self.path, self.message = line, path, message
 
 
 def read_tree(text: str, problems: Problems) -> Node | None:
     """Read one YAML document; None, with the problem noted, where it is no readable document."""
-    if len(text) > MAX_BYTES:
-        problems.note(
-            0, "$", Rule.YAML, f"the document has {len(text):,} characters, the limit is {MAX_BYTES:,}"
-        )
-        return None
     try:
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        if root is None:
-            problems.note(1, "$", Rule.YAML, "the document is empty")
-            return None
-        return _convert(root, "$", 0, count(1), problems)
+        return _read(text, problems)
+    except _Unreadable as error:
+        problems.note(error.line, error.path, Rule.YAML, error.message)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         problems.note(line, "$", Rule.YAML, f"not readable as YAML: {error.problem or error.context}")
     except yaml.reader.ReaderError as error:
-        problems.note(0, "$", Rule.YAML, f"not readable as YAML: {error.reason}")
-    except (_TooLarge, RecursionError):
-        problems.note(
-            0,
-            "$",
-            Rule.YAML,
-            f"the document has over {MAX_NODES:,} nodes or is nested deeper than {MAX_DEPTH}",
-        )
+        line = text.encode().count(b"\n", 0, error.position) + 1
+        problems.note(line, "$", Rule.YAML, f"not readable as YAML: {error.reason}")
     return None
 
 
-def _convert(node: yaml.Node, path: str, depth: int, counter: Iterator[int], problems: Problems) -> Node:
-    if depth > MAX_DEPTH or next(counter) > MAX_NODES:
-        raise _TooLarge
-    line = node.start_mark.line + 1
-    if isinstance(node, yaml.ScalarNode):
-        return Scalar(line, node.value, node.tag.rpartition(":")[2])
-    if isinstance(node, yaml.SequenceNode):
-        items = (_convert(n, f"{path}[{i}]", depth + 1, counter, problems) for i, n in enumerate(node.value))
+def _read(text: str, problems: Problems) -> Node:
+    if len(text) > MAX_CHARACTERS:
+        message = f"the document has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}"
+        raise _Unreadable(0, "$", message)
+    try:
+        parser = yaml.CSafeLoader(text)
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise _Unreadable(line, "$", "not readable as YAML: half of a surrogate pair is no text") from error
+    try:
+        return _Composer(parser, problems).document()
+    finally:
+        parser.dispose()
+
+
+_Event = TypeVar("_Event", bound=yaml.Event)
+
+
+class _Composer:
+    """Builds the nodes of one document from the parser's events.
+
+    Source of their order: YAML 1.1, chapter 3.1, the serialisation tree.
+    """
+
+    def __init__(self, parser: yaml.CSafeLoader, problems: Problems) -> None:
+        self._parser = parser
+        self._problems = problems
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        """The node of each anchor, and how many nodes it holds."""
+        self._count = 0
+
+    def document(self) -> Node:
+        """The one document of the stream."""
+        self._next(yaml.StreamStartEvent)
+        if self._parser.check_event(yaml.StreamEndEvent):
+            raise _Unreadable(1, "$", "the document is empty")
+        self._next(yaml.DocumentStartEvent)
+        root = self._node("$", 0)
+        self._next(yaml.DocumentEndEvent)
+        if not self._parser.check_event(yaml.StreamEndEvent):
+            line = _line(self._next(yaml.DocumentStartEvent))
+            raise _Unreadable(line, "$", "a second document begins here; a plan is one document")
+        return root
+
+    def _next(self, expected: type[_Event]) -> _Event:
+        event = self._parser.get_event()
+        if not isinstance(event, expected):
+            raise TypeError(f"{event} where {expected.__name__} was due")
+        return event
+
+    def _node(self, path: str, depth: int, key_line: int | None = None) -> Node:
+        """The next node; a list or mapping stands at its key's line, where a reader looks for it."""
+        event = self._next(yaml.NodeEvent)
+        line = _line(event)
+        if depth > MAX_DEPTH:
+            raise _Unreadable(line, path, f"the document is nested deeper than {MAX_DEPTH} here")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor or "", path, line)
+        before = self._count
+        self._add(1, path, line)
+        node: Node
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._scalar(event, line)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            node = self._collection(event, path, depth, key_line or line)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._count - before)
+        return node
+
+    def _add(self, nodes: int, path: str, line: int) -> None:
+        self._count += nodes
+        if self._count > MAX_NODES:
+            message = f"up to here the document has over {MAX_NODES:,} nodes, aliases followed"
+            raise _Unreadable(line, path, message)
+
+    def _alias(self, anchor: str, path: str, line: int) -> Node:
+        if anchor not in self._anchors:
+            raise _Unreadable(
+                line, path, f"no node that ends before this alias has the anchor {shown(anchor)}"
+            )
+        node, size = self._anchors[anchor]
+        self._add(size, path, line)
+        return node
+
+    def _scalar(self, event: yaml.ScalarEvent, line: int) -> Scalar:
+        tag = event.tag
+        if tag is None:
+            tag = self._parser.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call] # its stub has no types
+        return Scalar(line, event.value, str(tag).removeprefix(_YAML_TAG))
+
+    def _collection(self, event: yaml.CollectionStartEvent, path: str, depth: int, line: int) -> Node:
+        is_list = isinstance(event, yaml.SequenceStartEvent)
+        if event.tag not in {None, _YAML_TAG + ("seq" if is_list else "map")}:
+            self._problems.note(line, path, Rule.YAML, f"the tag {shown(event.tag)} has no meaning here")
+        return self._sequence(path, depth, line) if is_list else self._mapping(path, depth, line)
+
+    def _sequence(self, path: str, depth: int, line: int) -> Sequence:
+        items: list[Node] = []
+        while not self._parser.check_event(yaml.SequenceEndEvent):
+            items.append(self._node(f"{path}[{len(items)}]", depth + 1))
+        self._next(yaml.SequenceEndEvent)
         return Sequence(line, tuple(items))
-    entries: dict[str, Node] = {}
-    for key, value in node.value:
-        key_line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-            shown = f"`{key.value}`" if isinstance(key, yaml.ScalarNode) else "a list or mapping"
-            problems.note(key_line, path, Rule.KEY_TEXT, f"a key must be text, not {shown}: put it in quotes")
-        elif key.value in entries:
-            problems.note(key_line, f"{path}.{key.value}", Rule.KEY_TWICE, "this key stands twice")
-        else:
-            entries[key.value] = _convert(value, f"{path}.{key.value}", depth + 1, counter, problems)
-    return Mapping(line, entries)
+
+    def _mapping(self, path: str, depth: int, line: int) -> Mapping:
+        entries: dict[str, Node] = {}
+        while not self._parser.check_event(yaml.MappingEndEvent):
+            key_node = self._node(path, depth + 1)
+            key = self._key(key_node, path)
+            place = path if key is None else child(path, key)
+            value = self._node(place, depth + 1, key_node.line)
+            if key is None:
+                continue
+            if key in entries:
+                self._problems.note(key_node.line, place, Rule.KEY_TWICE, "this key stands twice")
+            else:
+                entries[key] = value
+        self._next(yaml.MappingEndEvent)
+        return Mapping(line, entries)
+
+    def _key(self, node: Node, path: str) -> str | None:
+        """The key's text; None where nothing can be read under it."""
+        match node:
+            case Scalar(text=text, kind="str"):
+                return text
+            case Scalar(kind="merge"):
+                message = "merge keys are not read: write the keys out, or use an alias for the whole value"
+            case Scalar(line, text):
+                message = f"a key must be text, not {shown(text)}: put it in quotes"
+                self._problems.note(line, child(path, text), Rule.KEY_TEXT, message)
+                return text
+            case _:
+                message = "a key must be text, not a list or mapping"
+        self._problems.note(node.line, path, Rule.KEY_TEXT, message)
+        return None
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0

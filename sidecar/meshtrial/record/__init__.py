@@ -1,0 +1,1 @@
+"""Decision -> span: what is written down of each assignment."""

@@ -16,14 +16,11 @@ class DeliveryCounts(Collector):
         self._name, self._what, self._counts = name, what, counts
 
     def collect(self) -> Iterator[Metric]:
-        """`<name>_total{state}` and `<name>_waiting`."""
+        """`<name>_total{state}` and `<name>_waiting_bytes`."""
         counts = self._counts()
         total = CounterMetricFamily(self._name, f"{self._what}, by what became of them.", labels=["state"])
-        total.add_metric(["accepted"], counts.accepted)
-        total.add_metric(["delivered"], counts.delivered)
-        total.add_metric(["overflowed"], counts.overflowed)
-        total.add_metric(["failed"], counts.failed)
+        for state in ("accepted", "delivered", "overflowed", "failed"):
+            total.add_metric([state], getattr(counts, state))
         yield total
-        yield GaugeMetricFamily(
-            f"{self._name}_waiting", f"{self._what} not yet delivered.", value=counts.waiting
-        )
+        waiting = f"Bytes of {self._what.lower()} in the spool."
+        yield GaugeMetricFamily(f"{self._name}_waiting_bytes", waiting, value=counts.waiting_bytes)

@@ -1,0 +1,1 @@
+"""Sufficient statistics -> inference: pure, on numpy and scipy alone."""

@@ -1,0 +1,1 @@
+"""Rows -> tables: what is recorded, on disk and read back."""

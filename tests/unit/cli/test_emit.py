@@ -2,12 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from emitted import target_for
 from meshtrial.cli.emit import emit
 from meshtrial.emit.envoy import envoy
 from meshtrial.errors import MeshtrialError, NotExpressible, PlanError, SettingError
 from plan_values import on, plan_of
-from typer.testing import CliRunner, Result
 
 PLAN = plan_of({"rank-v2": on("/recommend")})
 ADDRESSES = (

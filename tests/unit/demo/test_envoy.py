@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from meshtrial.demo import envoy
 from meshtrial.errors import SettingError
 

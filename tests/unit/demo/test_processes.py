@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from meshtrial.demo.processes import Program, running
 from meshtrial.errors import NotStarted
 

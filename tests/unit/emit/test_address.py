@@ -1,4 +1,5 @@
 import pytest
+
 from meshtrial.emit.address import bind, bind_loopback, is_name, peer, peer_or_unix
 from meshtrial.errors import SettingError
 

@@ -2,6 +2,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from emitted import Emitted, target_for
 from meshtrial.emit.envoy import envoy
 from meshtrial.emit.target import Target

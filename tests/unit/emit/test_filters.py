@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from emitted import Emitted
 from plan_values import experiment, on, plan_of
 
@@ -45,7 +46,7 @@ def test_an_answer_may_set_exactly_the_plans_headers(header: str, allowed: bool)
 
 def test_the_sidecar_sees_the_path_and_the_units_and_nothing_else() -> None:
     plan = plan_of(
-        {"a": on("/a"), "b": on("/b", unit={"header": "X-Session"}), "c": on("/c", unit={"request": "true"})}
+        {"a": on("/a"), "b": on("/b", unit={"header": "X-Session"}), "c": on("/c", unit={"request": True})}
     )
     seen = Emitted.of(plan).ext_proc["forward_rules"]["allowed_headers"]["patterns"]
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from emitted import Emitted
 from meshtrial.errors import NotExpressible, SettingError
 from plan_values import experiment, on, plan_of

@@ -1,4 +1,5 @@
 import pytest
+
 from emitted import Emitted
 from meshtrial.errors import SettingError
 from plan_values import experiment, plan_of

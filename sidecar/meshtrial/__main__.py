@@ -1,0 +1,5 @@
+"""`python -m meshtrial` is the command `meshtrial`."""
+
+from meshtrial.cli.main import main
+
+main()

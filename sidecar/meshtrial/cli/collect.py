@@ -1,0 +1,42 @@
+"""`meshtrial collect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from meshtrial import settings
+from meshtrial.cli.options import option, read_secret, require_secret
+
+
+def collect(
+    store: Annotated[Path, option(settings.STORE)] = Path(settings.STORE.default),
+    otlp_grpc: Annotated[str, option(settings.OTLP_GRPC)] = settings.OTLP_GRPC.default,
+    otlp_http: Annotated[str, option(settings.OTLP_HTTP)] = settings.OTLP_HTTP.default,
+    forward: Annotated[str | None, option(settings.FORWARD)] = None,
+    key_file: Annotated[Path | None, option(settings.KEY.file)] = None,
+    token_file: Annotated[Path | None, option(settings.TOKEN.file)] = None,
+    otlp_token_file: Annotated[Path | None, option(settings.OTLP_TOKEN.file)] = None,
+) -> None:
+    """Receive spans (OTLP) and outcomes (JSON over HTTP), and store them.
+
+    Needs the pseudonym key (MESHTRIAL_KEY or --key-file) and the outcome token (MESHTRIAL_TOKEN or
+    --token-file). When it is ready it says so in one line of JSON on stderr.
+    """
+    import uvloop
+
+    from meshtrial import logs
+    from meshtrial.collect.service import CollectSettings, run
+    from meshtrial.listening import Address
+    from meshtrial.record.pseudonym import PseudonymKey
+
+    otlp_token = read_secret(settings.OTLP_TOKEN, otlp_token_file)
+    chosen = CollectSettings(
+        store=store,
+        key=PseudonymKey.of(require_secret(settings.KEY, key_file).encode()),
+        token=require_secret(settings.TOKEN, token_file).encode(),
+        otlp_token=None if otlp_token is None else otlp_token.encode(),
+        otlp_grpc=Address.of(otlp_grpc),
+        otlp_http=Address.of(otlp_http),
+        forward=forward,
+    )
+    logs.configure()
+    uvloop.run(run(chosen))

@@ -1,0 +1,34 @@
+"""A plan's file -> Plan."""
+
+from pathlib import Path
+
+from meshtrial.errors import SettingError
+from meshtrial.plan.load import load
+from meshtrial.plan.model import Plan
+from meshtrial.plan.tree import MAX_CHARACTERS
+
+MAX_BYTES = MAX_CHARACTERS
+"""A file of so many bytes holds no more characters."""
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and compile a plan's file.
+
+    Raises:
+        SettingError: The file is absent, unreadable, a directory, too large or not UTF-8.
+        PlanError: The plan breaks at least one rule.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SettingError(f"the plan {path} cannot be read: {why}") from error
+    if len(content) > MAX_BYTES:
+        raise SettingError(f"the plan {path} is over {MAX_BYTES:,} bytes, the limit of a plan")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingError(f"the plan {path} is not UTF-8 text: line {line} cannot be decoded") from error
+    return load(text, str(path))

@@ -1,0 +1,50 @@
+"""`meshtrial report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshtrial import settings
+from meshtrial.cli.options import option
+
+
+def report(
+    experiment: Annotated[str, typer.Argument(help="The experiment's id in the plan.")],
+    plan: Annotated[Path, option(settings.PLAN)] = Path(settings.PLAN.default),
+    store: Annotated[Path, option(settings.STORE)] = Path(settings.STORE.default),
+    peek: Annotated[
+        bool, typer.Option("--peek", help="Show estimates before the planned end; they decide nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report document (docs/report.md).")
+    ] = False,
+) -> None:
+    """Judge an experiment: ship, wait, keep control, or unhealthy.
+
+    Reads the store while `meshtrial collect` writes to it. Estimates are withheld until the planned size
+    and the minimum duration are both reached: looking early and stopping on a good day finds effects
+    that are not there.
+    """
+    import time
+
+    import msgspec
+    from rich.console import Console
+
+    from meshtrial.analysis.render import render
+    from meshtrial.analysis.report import make_report
+    from meshtrial.cli.plan_file import read_plan
+    from meshtrial.errors import SettingError
+    from meshtrial.store.read import connect
+
+    compiled = read_plan(plan)
+    chosen = compiled.experiment(experiment)
+    if chosen is None:
+        known = ", ".join(e.id for e in compiled.experiments)
+        raise SettingError(f"{plan} has no experiment `{experiment}`; it has {known}")
+    with connect(store) as connection:
+        made = make_report(connection, compiled, chosen, time.time_ns(), peek=peek)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(made)))
+    else:
+        Console().print(render(made))

@@ -1,0 +1,49 @@
+"""`meshtrial serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshtrial import settings
+from meshtrial.cli.options import option, read_secret, require_secret
+from meshtrial.errors import SettingError
+
+
+def serve(
+    plan: Annotated[Path, typer.Argument(help="The plan document.")],
+    listen: Annotated[str, option(settings.LISTEN)] = settings.LISTEN.default,
+    admin: Annotated[str, option(settings.ADMIN)] = settings.ADMIN.default,
+    collector: Annotated[str, option(settings.COLLECTOR)] = settings.COLLECTOR.default,
+    spool: Annotated[Path, option(settings.SPOOL)] = Path(settings.SPOOL.default),
+    late_after: Annotated[float, option(settings.LATE_AFTER)] = float(settings.LATE_AFTER.default),
+    key_file: Annotated[Path | None, option(settings.KEY.file)] = None,
+    otlp_token_file: Annotated[Path | None, option(settings.OTLP_TOKEN.file)] = None,
+) -> None:
+    """Answer the proxy: the ext_proc sidecar.
+
+    Needs the pseudonym key (MESHTRIAL_KEY or --key-file). Point Envoy at --listen; `meshtrial emit envoy`
+    prints a configuration that does. When it is ready it says so in one line of JSON on stderr.
+    """
+    import uvloop
+
+    from meshtrial import logs
+    from meshtrial.cli.plan_file import read_plan
+    from meshtrial.doors.service import ServeSettings, run
+    from meshtrial.listening import Address
+    from meshtrial.record.pseudonym import PseudonymKey
+
+    if not 0 <= late_after < 60_000:
+        raise SettingError(f"--late-after: {late_after} is not between 0 and 60,000 milliseconds")
+    chosen = ServeSettings(
+        listen=listen,
+        admin=Address.of(admin),
+        collector=collector,
+        collector_token=read_secret(settings.OTLP_TOKEN, otlp_token_file),
+        spool=spool,
+        late_after_ms=late_after,
+        key=PseudonymKey.of(require_secret(settings.KEY, key_file).encode()),
+    )
+    compiled = read_plan(plan)
+    logs.configure()
+    uvloop.run(run(compiled, chosen))

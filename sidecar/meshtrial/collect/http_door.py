@@ -1,0 +1,167 @@
+"""The HTTP door: OTLP/HTTP, outcomes, health and metrics.
+
+==================== ========================================================================================
+`POST /v1/traces`    OTLP/HTTP, binary protobuf, gzip too: https://opentelemetry.io/docs/specs/otlp/#otlphttp
+`POST /v1/outcomes`  JSON (`meshtrial.collect.outcomes`), always with a token
+`GET /healthz`       JSON, one entry a component; 503 while the store cannot be written
+`GET /metrics`       Prometheus' text format
+==================== ========================================================================================
+
+An outcome request is answered `{"accepted": n, "refused": [{index, path, error}]}` with 200, or with 422 when
+every one of its outcomes was refused; with `{"error": sentence}` when nothing in it could be read.
+"""
+
+import zlib
+from typing import Final
+
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it ships no marker
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from meshtrial.collect.bearer import demand
+from meshtrial.collect.intake import Intake
+from meshtrial.errors import Refused
+
+LARGEST_TRACES: Final = 16 * 2**20
+"""Bytes of an OTLP request, before and after decompression; gRPC's is the same."""
+LARGEST_OUTCOMES: Final = 2**20
+"""Bytes of an outcome request, before and after decompression."""
+LINGER: Final = 32 * 2**20
+"""Bytes of a body over the limit that are still read, and thrown away: a client that is still sending would
+see a reset connection where the answer should be (RFC 9112, section 9.6)."""
+RETRY_AFTER: Final = "1"
+"""Seconds; a journal that was full has been written by then."""
+
+_PROTOBUF: Final = "application/x-protobuf"
+
+
+class HttpDoor:
+    """Turns HTTP requests into calls of the intake, and its answers into HTTP."""
+
+    def __init__(self, intake: Intake, token: bytes, otlp_token: bytes | None) -> None:
+        """Open for one intake.
+
+        Args:
+            intake: Takes what comes in.
+            token: What clients that send outcomes must show.
+            otlp_token: What clients that send spans must show, None for nothing.
+        """
+        self._intake, self._token, self._otlp_token = intake, token, otlp_token
+        self.app = Starlette(
+            routes=[
+                Route("/v1/traces", self._traces, methods=["POST"]),
+                Route("/v1/outcomes", self._outcomes, methods=["POST"]),
+                Route("/healthz", self._health),
+                Route("/metrics", self._metrics),
+            ]
+        )
+        """The ASGI application."""
+
+    async def _traces(self, request: Request) -> Response:
+        try:
+            if self._otlp_token is not None:
+                demand(self._otlp_token, request.headers.get("authorization"))
+            _demand_protobuf(request)
+            body = await _body(request, LARGEST_TRACES)
+            accepted = await self._intake.take_spans(
+                body, door="http", authenticated=self._otlp_token is not None
+            )
+        except Refused as refusal:
+            status = Status(message=str(refusal)).SerializeToString()
+            return Response(status, refusal.status, self._refuse("http", refusal), _PROTOBUF)
+        return Response(accepted.answer(), media_type=_PROTOBUF)
+
+    async def _outcomes(self, request: Request) -> Response:
+        try:
+            demand(self._token, request.headers.get("authorization"))
+            batch = await self._intake.take_outcomes(await _body(request, LARGEST_OUTCOMES))
+        except Refused as refusal:
+            return JSONResponse({"error": str(refusal)}, refusal.status, self._refuse("outcomes", refusal))
+        refused = [item.as_json() for item in batch.refused]
+        status = 422 if refused and not batch.accepted else 200
+        return JSONResponse({"accepted": batch.accepted, "refused": refused}, status)
+
+    async def _health(self, _: Request) -> Response:
+        store = self._intake.store.status()
+        components: dict[str, dict[str, object]] = {
+            "store": {
+                "status": "failing" if store.write_failure else "degraded" if store.roll_failure else "ok",
+                "reason": store.write_failure or store.roll_failure,
+            }
+        }
+        if self._intake.forward is not None:
+            counts = self._intake.forward.counts()
+            components["forward"] = {
+                "status": "degraded" if counts.failing else "ok",
+                "waiting_bytes": counts.waiting_bytes,
+                "lost": counts.overflowed + counts.failed,
+            }
+        worst = max((str(c["status"]) for c in components.values()), key=["ok", "degraded", "failing"].index)
+        return JSONResponse({"status": worst, "components": components}, 503 if worst == "failing" else 200)
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self._intake.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    def _refuse(self, door: str, refusal: Refused) -> dict[str, str]:
+        """Count a refused request; the headers of its answer."""
+        self._intake.metrics.refused.labels(door, str(refusal.status)).inc()
+        match refusal.status:
+            case 401:
+                return {"www-authenticate": "Bearer"}
+            case 503:
+                return {"retry-after": RETRY_AFTER}
+            case _:
+                return {}
+
+
+def _demand_protobuf(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _PROTOBUF:
+        raise Refused(415, f"the body must be {_PROTOBUF}, not `{kind}`")
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The body, decompressed; what is over the limit is never held.
+
+    Raises:
+        Refused: 400, not what its encoding says, or cut short; 413, over the limit; 415, an encoding that
+            is not taken.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
+        raise Refused(415, f"content-encoding `{encoding}` is not taken; send gzip or none")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit + LINGER:
+                break
+            if size <= limit:
+                chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise Refused(400, "the client went away within the body") from error
+    if size > limit:
+        raise Refused(413, f"the body is larger than {limit} bytes")
+    body = b"".join(chunks)
+    return _gunzip(body, limit) if encoding == "gzip" else body
+
+
+def _gunzip(data: bytes, limit: int) -> bytes:
+    """One gzip member after the other (RFC 1952, section 2.2), without ever holding more than the limit."""
+    body = b""
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            body += member.decompress(data, limit + 1 - len(body))
+        except zlib.error as error:
+            raise Refused(400, f"the body is not gzip: {error}") from error
+        if len(body) > limit:
+            raise Refused(413, f"the body is larger than {limit} bytes when decompressed")
+        if not member.eof:
+            raise Refused(400, "the gzip body is cut short")
+        data = member.unused_data
+    return body

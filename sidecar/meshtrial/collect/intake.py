@@ -1,0 +1,55 @@
+"""The one way in behind all doors: check, store, then pass on.
+
+Stage: door -> **intake** -> store, forward.
+"""
+
+import time
+
+from meshtrial.collect import outcomes, spans
+from meshtrial.collect.metrics import Metrics
+from meshtrial.record.delivery import Delivery
+from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.store.writer import Store
+
+
+class Intake:
+    """Shared by the doors; what it returns from is on disk."""
+
+    def __init__(self, store: Store, key: PseudonymKey, forward: Delivery | None, metrics: Metrics) -> None:
+        self.store, self.forward, self.metrics = store, forward, metrics
+        self._key = key
+
+    async def take_spans(self, payload: bytes, *, door: str, authenticated: bool) -> spans.Accepted:
+        """Take an OTLP request; `authenticated` when the client showed the door's token.
+
+        Raises:
+            Refused: 400, it is malformed; 503, it cannot be stored now.
+        """
+        accepted = spans.accept(payload, self._key, authenticated=authenticated)
+        self.metrics.units_hidden.inc(accepted.units_hidden)
+        if accepted.without_id:
+            self.metrics.spans_dropped.labels(door, "without_id").inc(accepted.without_id)
+        if accepted.forged:
+            self.metrics.spans_dropped.labels(door, "outcome_without_token").inc(accepted.forged)
+        await self._store(accepted.payload, accepted.spans, door)
+        return accepted
+
+    async def take_outcomes(self, body: bytes) -> outcomes.Batch:
+        """Take outcomes as JSON.
+
+        Raises:
+            Refused: 400 or 413, nothing in it can be taken; 503, it cannot be stored now.
+        """
+        batch = outcomes.to_spans(body, self._key)
+        self.metrics.outcomes_refused.inc(len(batch.refused))
+        await self._store(batch.payload, batch.accepted, "outcomes")
+        return batch
+
+    async def _store(self, payload: bytes, count: int, door: str) -> None:
+        if not count:
+            return
+        with self.metrics.append_seconds.time():
+            await self.store.append(payload, time.time_ns())
+        self.metrics.spans.labels(door).inc(count)
+        if self.forward is not None:
+            self.forward.offer(payload)

@@ -1,0 +1,190 @@
+"""Outcomes as JSON -> spans `meshtrial.outcome`, so that both share one way into the store. Pure.
+
+An outcome is `{id, unit: {kind, value}, name, time, values: {amount: 12.5}}`. Its span's ids are made from
+its own id alone, so an outcome sent again is the same span and counts once: as it was received first.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import msgspec
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from meshtrial.errors import Refused
+from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
+from meshtrial.record.pseudonym import PseudonymKey
+
+LARGEST_BATCH: Final = 10_000
+"""Outcomes in one request."""
+LARGEST_UNIT: Final = 1024
+"""Bytes of UTF-8, as for the units of requests."""
+SERVICE: Final = "meshtrial-outcomes"
+"""`service.name` of the spans that are made here."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST_TIME: Final = 2**63 - 1
+"""ns since 1970: what a stored time can hold, up to the year 2262."""
+
+_WORD_RULE: Final = "a name begins with a lower-case letter; letters, digits, `_`, `.`, `-` follow, 64 in all"
+_KIND_RULE: Final = "a unit's kind is `request` or `header:` with the header's name in lower case"
+
+Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}\Z")]
+"""Name of an outcome or of one of its fields."""
+Kind = Annotated[str, msgspec.Meta(pattern=r"^(request|header:[!#$%&'*+.^_`|~0-9a-z-]+)\Z")]
+"""Kind of a unit; a header's name is a lower-case token (RFC 9110, section 5.6.2)."""
+
+
+class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose outcome it is."""
+
+    kind: Kind
+    value: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that happened to one unit."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    unit: Unit
+    name: Word
+    time: Annotated[datetime, msgspec.Meta(tz=True)] | float
+    """RFC 3339 with an offset, or seconds since 1970."""
+    values: dict[Word, float] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedItem:
+    """An outcome that was not taken."""
+
+    index: int
+    """Of the array, from 0; 0 for an outcome on its own."""
+    path: str
+    """Place in the body, `$` being its root: `$[3].unit.value`."""
+    error: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For the door's answer."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of one request."""
+
+    payload: bytes
+    """A serialised ExportTraceServiceRequest of the outcomes taken; meaningless where there are none."""
+    accepted: int
+    refused: tuple[RefusedItem, ...]
+
+
+class _Flaw(Exception):
+    """One rule that an outcome breaks: where, and which."""
+
+    def __init__(self, path: str, rule: str) -> None:
+        super().__init__(path, rule)
+        self.path, self.rule = path, rule
+
+
+def to_spans(body: bytes, key: PseudonymKey) -> Batch:
+    """Read a JSON object (one outcome) or an array of outcomes; what is malformed is refused one by one.
+
+    Raises:
+        Refused: 400, the body is not JSON or neither object nor array; 413, too many outcomes.
+    """
+    try:
+        # Not msgspec: it takes no item of a body where one number is NaN, and that is one item's fault.
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Refused(400, f"the body is not JSON: {reason}") from error
+    if not isinstance(document, dict | list):
+        raise Refused(400, "the body must be one outcome (an object) or an array of them")
+    items = document if isinstance(document, list) else [document]
+    if len(items) > LARGEST_BATCH:
+        raise Refused(413, f"{len(items)} outcomes in one request; at most {LARGEST_BATCH} are taken")
+    request = ExportTraceServiceRequest()
+    of_resource = request.resource_spans.add()
+    of_resource.resource.attributes.append(_attribute("service.name", SERVICE))
+    spans = of_resource.scope_spans.add()
+    spans.scope.name = "meshtrial"
+    refused = []
+    for index, item in enumerate(items):
+        try:
+            spans.spans.append(_span(item, key))
+        except _Flaw as flaw:
+            root = f"$[{index}]" if isinstance(document, list) else "$"
+            refused.append(RefusedItem(index, root + flaw.path, flaw.rule))
+    return Batch(request.SerializeToString(), len(items) - len(refused), tuple(refused))
+
+
+def _span(item: object, key: PseudonymKey) -> Span:
+    try:
+        outcome = msgspec.convert(item, Outcome)
+    except msgspec.ValidationError as error:
+        rule, _, place = str(error).partition(" - at ")
+        found = re.search(r"\$(.*)`", place)
+        path = found[1] if found else ""
+        if "matching regex" in rule:
+            rule = _KIND_RULE if path == ".unit.kind" else _WORD_RULE
+        raise _Flaw(path, rule) from error
+    name = outcome.name
+    unit = _bytes(outcome.unit.value, ".unit.value")
+    if len(unit) > LARGEST_UNIT:
+        raise _Flaw(".unit.value", f"{len(unit)} bytes; a unit has at most {LARGEST_UNIT}")
+    at = _nanoseconds(outcome.time)
+    digest = hashlib.sha256(_bytes(outcome.id, ".id")).digest()
+    return Span(
+        trace_id=digest[:16],
+        span_id=digest[16:24],
+        name=SpanName.OUTCOME,
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=at,
+        end_time_unix_nano=at,
+        attributes=[
+            _attribute(Attribute.OUTCOME_NAME, name),
+            _attribute(Attribute.OUTCOME_ID, outcome.id),
+            _attribute(Attribute.CONTEXT_ID, key.pseudonym(outcome.unit.kind, unit)),
+            _attribute(Attribute.UNIT_KIND, outcome.unit.kind),
+            _attribute(Attribute.KEY_ID, key.id),
+            *_values(outcome.values),
+        ],
+    )
+
+
+def _values(values: Mapping[str, float]) -> list[KeyValue]:
+    for field, value in values.items():
+        if not math.isfinite(value):
+            raise _Flaw(f".values.{field}", f"{value} is no finite number")
+    return [
+        KeyValue(key=OUTCOME_VALUE_PREFIX + field, value=AnyValue(double_value=value))
+        for field, value in values.items()
+    ]
+
+
+def _bytes(text: str, path: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise _Flaw(path, "half of a surrogate pair is no character") from error
+
+
+def _nanoseconds(time: datetime | float) -> int:
+    if isinstance(time, datetime):
+        ns = (time - _EPOCH) // timedelta(microseconds=1) * 1000
+    else:
+        ns = int(time) * 10**9 + round(math.fmod(time, 1.0) * 1e9) if math.isfinite(time) else -1
+    if not 0 <= ns <= _LARGEST_TIME:
+        raise _Flaw(".time", f"{time} is not in 1970 to 2262; a number is seconds since 1970")
+    return ns
+
+
+def _attribute(name: str, text: str) -> KeyValue:
+    return KeyValue(key=name, value=AnyValue(string_value=text))

@@ -1,0 +1,159 @@
+"""From the spool to a receiver: a thread that sends, tries again and counts, and slows nobody down.
+
+What comes in while the spool is full is refused and counted, never waited for; what the receiver will never
+take is counted, never dropped in silence.
+"""
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshtrial.errors import Refused
+from meshtrial.logs import EventLog
+from meshtrial.record.spool import Batch, Spool
+
+BATCH_BYTES = 2**20
+"""One request, before compression: some 1,300 exposures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait after a failed attempt: `first` seconds, doubled each time, up to `most`."""
+
+    first: float = 0.1
+    most: float = 5.0
+
+    def wait(self, attempt: int) -> float:
+        """Seconds before the next attempt; `attempt` counts from 0.
+
+        A random half of it keeps many senders from coming back at the same moment, as OTLP asks for:
+        https://opentelemetry.io/docs/specs/otlp/#otlphttp-throttling
+        """
+        longest = min(self.most, self.first * 2.0 ** min(attempt, 32))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, hides nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Records of this process; an earlier one's are among the delivered and the failed only."""
+
+    accepted: int
+    """Written to the spool."""
+    delivered: int
+    """Taken by the receiver."""
+    overflowed: int
+    """Refused because the spool was full or the disk did not take it; not among the accepted."""
+    failed: int
+    """Given up: the receiver will never take them."""
+    waiting_bytes: int
+    """In the spool."""
+    failing: bool
+    """The last attempt to send did not succeed."""
+
+
+class Delivery:
+    """Delivers a spool's records in order, in batches, from a thread of its own.
+
+    `send` gets a serialised OTLP request and returns True when it is delivered, False when it should be tried
+    again later. It raises `Refused` when trying again is of no use; the batch is then given up. While a batch
+    is tried again the following wait behind it.
+    """
+
+    def __init__(
+        self, spool: Spool, send: Callable[[bytes], bool], linger: float = 0.2, backoff: Backoff = Backoff()
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            spool: Closed by `close`.
+            send: Called in the delivery's thread only.
+            linger: Seconds that the first record of a batch waits for company.
+            backoff: Waits between attempts.
+        """
+        self._spool, self._send, self._linger, self._backoff = spool, send, linger, backoff
+        self._log = EventLog("delivery")
+        self._accepted = self._delivered = self._overflowed = self._failed = 0
+        self._failing = False
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._deadline = float("inf")
+        self._worker = threading.Thread(target=self._work, name="delivery", daemon=True)
+        if spool.waiting:
+            self._wake.set()
+        self._worker.start()
+
+    def offer(self, record: bytes) -> bool:
+        """Write a record to the spool, from one thread; False, and counted, where it does not take it."""
+        if not self._spool.append(record):
+            self._overflowed += 1
+            return False
+        self._accepted += 1
+        if not self._wake.is_set():
+            self._wake.set()
+        return True
+
+    def counts(self) -> Counts:
+        """What happened so far."""
+        return Counts(
+            accepted=self._accepted,
+            delivered=self._delivered,
+            overflowed=self._overflowed,
+            failed=self._failed,
+            waiting_bytes=self._spool.waiting,
+            failing=self._failing,
+        )
+
+    def close(self, timeout: float) -> bool:
+        """Deliver what waits within `timeout` seconds; True where nothing is left for the next process."""
+        self._deadline = time.monotonic() + timeout
+        self._closing.set()
+        self._wake.set()
+        self._worker.join(timeout + 1)
+        done = self._spool.waiting == 0
+        self._spool.close()
+        return done
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait()
+            self._closing.wait(self._linger)
+            self._wake.clear()
+            while (batch := self._spool.read(BATCH_BYTES)).records:
+                if not self._deliver(batch):
+                    return
+                self._spool.delivered(len(batch.data))
+            if self._closing.is_set():
+                return
+
+    def _deliver(self, batch: Batch) -> bool:
+        """Send until it is taken or given up; False when the time to close is over."""
+        for attempt in itertools.count():
+            if self._sent(batch):
+                return True
+            if attempt == 0:
+                self._log.warning("retrying", records=batch.records)
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                return False
+            wait = min(self._backoff.wait(attempt), left)
+            if not self._closing.is_set():
+                self._closing.wait(wait)  # a stop ends the wait, for another attempt at once
+            else:
+                time.sleep(wait)
+        return False
+
+    def _sent(self, batch: Batch) -> bool:
+        try:
+            if not self._send(batch.data):
+                self._failing = True
+                return False
+            self._delivered += batch.records
+            self._failing = False
+        except Refused as refusal:
+            self._log.error("given up", records=batch.records, reason=str(refusal))
+            self._failed += batch.records
+            self._failing = True
+        return True

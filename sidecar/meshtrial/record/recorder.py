@@ -1,0 +1,20 @@
+"""Exposures -> spool: what the doors record with."""
+
+import os
+
+from meshtrial.names import SpanName
+from meshtrial.record.delivery import Delivery
+from meshtrial.record.exposure import Attributes
+from meshtrial.record.span import Timing, span_record
+
+
+class ExposureRecorder:
+    """Writes each exposure as a span of its request's trace, before the request is answered."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def record(self, attributes: Attributes, traceparent: str, timing: Timing) -> None:
+        """Write one span, child of `traceparent` (W3C); where the spool is full that is counted."""
+        record = span_record(SpanName.EXPOSURE, attributes, traceparent, os.urandom(24), timing)
+        self._delivery.offer(record)

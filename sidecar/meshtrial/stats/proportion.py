@@ -1,0 +1,104 @@
+"""Units that had the outcome: counts that merge, and two arms compared."""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Self
+
+from scipy.special import ndtr, ndtri
+
+from meshtrial.stats.estimate import (
+    Comparison,
+    Difference,
+    Interval,
+    NotEstimable,
+    relative_effect,
+    require_alpha,
+)
+
+METHOD: Final = "two-proportion z, Newcombe interval"
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """Sufficient statistics of a yes-or-no metric in one arm; `Proportion()` is the empty sample.
+
+    Raises:
+        ValueError: `successes` is not within 0..`units`.
+    """
+
+    units: int = 0
+    """Randomised units, never requests."""
+    successes: int = 0
+    """Units that had the outcome, 0..units."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.successes <= self.units:
+            raise ValueError(f"successes must be within 0..units, not {self.successes} of {self.units}")
+
+    def __add__(self, other: Self) -> Self:
+        """Join two samples that share no unit."""
+        return type(self)(self.units + other.units, self.successes + other.successes)
+
+    def value(self) -> float | NotEstimable:
+        """The share of units that had the outcome, 0..1."""
+        if self.units == 0:
+            return NotEstimable("the arm has no units")
+        return self.successes / self.units
+
+
+def compare_proportions(control: Proportion, treatment: Proportion, alpha: float) -> Comparison:
+    """Difference of two proportions: pooled z test and Newcombe's interval.
+
+    The two-sided p-value is that of Pearson's chi-squared test of the 2x2 table without continuity
+    correction, since chi-squared is z squared. The test pools both arms and the interval does not, so
+    in a close case one may exclude 0 where the other does not.
+
+    Where no unit or every unit of both arms had the outcome, the interval would exist but the test has
+    no variance to stand on: the whole comparison is refused.
+
+    Args:
+        control: The arm compared with.
+        treatment: The arm compared; no unit is in both.
+        alpha: Two-sided error rate of the interval, in (0, 0.5).
+
+    Raises:
+        ValueError: `alpha` is out of range.
+
+    Source: Newcombe 1998, Statistics in Medicine 17:873, method 10 (the interval, from Wilson's).
+    """
+    require_alpha(alpha)
+    for arm, sample in (("control", control), ("treatment", treatment)):
+        if sample.units == 0:
+            return NotEstimable(f"the {arm} arm has no units")
+    both = control + treatment
+    if both.successes in (0, both.units):
+        had = "no unit" if both.successes == 0 else "every unit"
+        return NotEstimable(f"{had} of either arm had the outcome, so the test has no variance to stand on")
+
+    p0, p1 = control.successes / control.units, treatment.successes / treatment.units
+    effect, pooled = p1 - p0, both.successes / both.units
+    z = effect / math.sqrt(pooled * (1 - pooled) * (1 / control.units + 1 / treatment.units))
+    return Difference(
+        method=METHOD,
+        effect=effect,
+        interval=_newcombe(control, treatment, alpha),
+        p_value=float(2 * ndtr(-abs(z))),
+        relative=relative_effect(effect, p0),
+    )
+
+
+def _newcombe(control: Proportion, treatment: Proportion, alpha: float) -> Interval:
+    z = -float(ndtri(alpha / 2))
+    p0, p1 = control.successes / control.units, treatment.successes / treatment.units
+    wilson0, wilson1 = _wilson(control, z), _wilson(treatment, z)
+    below = math.hypot(p1 - wilson1.low, wilson0.high - p0)
+    above = math.hypot(wilson1.high - p1, p0 - wilson0.low)
+    return Interval(max(-1.0, p1 - p0 - below), min(1.0, p1 - p0 + above))
+
+
+def _wilson(sample: Proportion, z: float) -> Interval:
+    """Score interval of one proportion, at the normal quantile `z`."""
+    n, p = sample.units, sample.successes / sample.units
+    middle = p + z * z / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Interval((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n))

@@ -1,0 +1,117 @@
+"""A store as a reader sees it: everything acknowledged when the reading began, without locks.
+
+Stage: segments and journals -> **otel_traces** -> analysis.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from meshtrial.errors import NoData, StoreError
+from meshtrial.store.journal import read_journal
+from meshtrial.store.layout import Layout
+from meshtrial.store.rows import to_table
+from meshtrial.store.schema import SCHEMA
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a store held at one moment; a span that came twice is in it twice."""
+
+    segments: tuple[Path, ...]
+    """Parquet files, oldest first; they never change."""
+    journal: pa.Table
+    """Rows that are in no segment yet, in the order received."""
+
+
+def open_snapshot(path: Path) -> Snapshot:
+    """Read the journals, then list the segments; that order makes it whole (`meshtrial.store.layout`).
+
+    Raises:
+        NoData: There is no store, or it holds no span.
+        StoreError: A file cannot be read.
+    """
+    layout = Layout(path)
+    if not path.is_dir():
+        raise NoData(f"there is no store at {path}")
+    try:
+        tables: dict[int, pa.Table] = {}
+        for number in layout.journals():
+            try:
+                contents = read_journal(layout.journal(number))
+            except FileNotFoundError:
+                continue  # rolled since it was listed: its segment is listed below
+            parsed = ((at, ExportTraceServiceRequest.FromString(payload)) for at, payload in contents.records)
+            tables[number] = to_table(parsed)
+        segments = layout.segments()
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be read: {error.strerror}") from error
+    rows = [table for number, table in tables.items() if number not in segments]
+    journal = pa.concat_tables([SCHEMA.empty_table(), *rows]).unify_dictionaries().combine_chunks()
+    if not segments and not journal.num_rows:
+        raise NoData(f"the store {path} holds no spans yet")
+    return Snapshot(tuple(layout.parquet(number) for number in segments), journal)
+
+
+_ROWS: Final = """
+CREATE VIEW rows_as_received AS
+SELECT * FROM segment_rows UNION ALL BY NAME SELECT * FROM journal_rows
+"""
+_REPEATS: Final = """
+CREATE TABLE repeats AS
+WITH again AS (
+    SELECT hash(TraceId, SpanId) AS h FROM rows_as_received GROUP BY h HAVING count(*) > 1
+), copies AS (
+    SELECT filename, file_row_number, row_number() OVER (
+        PARTITION BY TraceId, SpanId ORDER BY ReceivedAt, filename, file_row_number
+    ) AS copy
+    FROM rows_as_received WHERE hash(TraceId, SpanId) IN (SELECT h FROM again)
+)
+SELECT filename, file_row_number FROM copies WHERE copy > 1
+"""
+"""Found once: a window over all rows in the view itself would keep every query's filters from the files."""
+_ALL: Final = """
+CREATE VIEW otel_traces AS
+SELECT * EXCLUDE (filename, file_row_number) FROM rows_as_received
+"""
+_WITHOUT_REPEATS: Final = f"{_ALL} ANTI JOIN repeats USING (filename, file_row_number)"
+
+
+def connect(path: Path) -> "duckdb.DuckDBPyConnection":
+    """A database in memory; its view `otel_traces` (`meshtrial.store.schema`) is the store as it is now.
+
+    A span that came more than once, by (TraceId, SpanId), is there once: as it was received first.
+
+    Raises:
+        NoData: There is no store, or it holds no span.
+        StoreError: A file cannot be read.
+    """
+    import duckdb  # noqa: PLC0415 - a collector runs without it
+
+    snapshot = open_snapshot(path)
+    database = duckdb.connect()
+    database.register("journal_rows", _numbered(snapshot.journal))
+    if snapshot.segments:
+        files = [str(path) for path in snapshot.segments]
+        database.read_parquet(files, filename=True, file_row_number=True).create_view("segment_rows")
+    else:
+        database.execute("CREATE VIEW segment_rows AS SELECT * FROM journal_rows LIMIT 0")
+    database.execute(_ROWS)
+    database.execute(_REPEATS)
+    repeated = database.execute("SELECT 1 FROM repeats LIMIT 1").fetchone()
+    database.execute(_WITHOUT_REPEATS if repeated else _ALL)
+    return database
+
+
+def _numbered(journal: pa.Table) -> pa.Table:
+    """With the two columns that DuckDB gives to a file's rows."""
+    count = journal.num_rows
+    return journal.append_column("filename", pa.repeat("", count)).append_column(
+        "file_row_number", pa.array(range(count), pa.int64())
+    )

@@ -1,0 +1,162 @@
+"""OTLP trace requests -> rows of `otel_traces`. Pure.
+
+Total: a piece that is not what it should be leaves its promoted column null and stays in the attributes.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, Final
+
+import pyarrow as pa
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
+from meshtrial.store.schema import SCHEMA
+from meshtrial.store.values import as_string
+
+_KINDS: Final = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
+"""By number: https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto"""
+_STATUSES: Final = ("Unset", "Ok", "Error")
+"""By number, from the same file."""
+
+_CODED: Final = (
+    Attribute.KEY.value,
+    Attribute.VARIANT.value,
+    Attribute.REASON.value,
+    Attribute.PHASE.value,
+    Attribute.VERSION.value,
+    Attribute.UNIT_KIND.value,
+    Attribute.KEY_ID.value,
+    Attribute.PLANE.value,
+)
+"""What the columns from Experiment to Plane hold, in their order."""
+_CHUNK: Final = 2048
+"""Rows held as Python objects at a time: they take ten times the space of a table."""
+_TRUTH: Final = {"true": True, "false": False}
+_PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
+_WHOLE: Final = re.compile(r"[0-9]{1,10}")
+_LARGEST_UINT32: Final = 2**32 - 1
+_LARGEST_TIME: Final = 2**63 - 1
+
+
+def to_table(requests: Iterable[tuple[int, ExportTraceServiceRequest]]) -> pa.Table:
+    """One row a span, in the order received.
+
+    Args:
+        requests: Each with when it was received, ns since 1970.
+    """
+    rows = chain.from_iterable(_rows(received_ns, request) for received_ns, request in requests)
+    chunks = [SCHEMA.empty_table()]
+    while chunk := list(islice(rows, _CHUNK)):
+        columns = zip(*chunk, strict=True)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+        chunks.append(pa.table(arrays, schema=SCHEMA))
+    return pa.concat_tables(chunks).unify_dictionaries().combine_chunks()
+
+
+def _rows(received_ns: int, request: ExportTraceServiceRequest) -> Iterator[tuple[Any, ...]]:
+    for of_resource in request.resource_spans:
+        resource = _texts(of_resource.resource.attributes)
+        service = resource.get("service.name", "")
+        for of_scope in of_resource.scope_spans:
+            scope = of_scope.scope
+            for span in of_scope.spans:
+                texts = _texts(span.attributes)
+                yield (
+                    _time(span.start_time_unix_nano),
+                    _id(span.trace_id, 16),
+                    _id(span.span_id, 8),
+                    _id(span.parent_span_id, 8),
+                    span.trace_state,
+                    span.name,
+                    _word(_KINDS, span.kind),
+                    service,
+                    list(resource.items()),
+                    scope.name,
+                    scope.version,
+                    list(texts.items()),
+                    max(0, span.end_time_unix_nano - span.start_time_unix_nano),
+                    _word(_STATUSES, span.status.code),
+                    span.status.message,
+                    [_event(event) for event in span.events],
+                    [_link(link) for link in span.links],
+                    *_promoted(span.name, texts),
+                    received_ns,
+                )
+
+
+def _event(event: Span.Event) -> dict[str, Any]:
+    attributes = list(_texts(event.attributes).items())
+    return {"Timestamp": _time(event.time_unix_nano), "Name": event.name, "Attributes": attributes}
+
+
+def _link(link: Span.Link) -> dict[str, Any]:
+    return {
+        "TraceId": _id(link.trace_id, 16),
+        "SpanId": _id(link.span_id, 8),
+        "TraceState": link.trace_state,
+        "Attributes": list(_texts(link.attributes).items()),
+    }
+
+
+def _promoted(name: str, texts: dict[str, str]) -> tuple[Any, ...]:
+    """The columns from Experiment to OutcomeValues."""
+    is_outcome = name == SpanName.OUTCOME
+    return (
+        *map(texts.get, _CODED),
+        texts.get(Attribute.OUTCOME_NAME) if is_outcome else None,
+        texts.get(Attribute.OUTCOME_ID) if is_outcome else None,
+        _unit(texts.get(Attribute.CONTEXT_ID)),
+        _bucket(texts.get(Attribute.BUCKET)),
+        _TRUTH.get(texts.get(Attribute.EXPOSED, "")),
+        _values(texts) if is_outcome else None,
+    )
+
+
+def _texts(attributes: Sequence[KeyValue]) -> dict[str, str]:
+    """By key; of a key that comes twice, against the specification, the last."""
+    return {a.key: a.value.string_value or as_string(a.value) for a in attributes}
+
+
+def _id(raw: bytes, size: int) -> str:
+    return raw.hex() if len(raw) == size else ""
+
+
+def _time(ns: int) -> int | None:
+    return ns if ns <= _LARGEST_TIME else None
+
+
+def _word(words: tuple[str, ...], number: int) -> str:
+    """Enumerations of protobuf are open: a number of a later version is written as it is."""
+    return words[number] if 0 <= number < len(words) else str(number)
+
+
+def _unit(pseudonym: str | None) -> int | None:
+    return int(pseudonym[:16], 16) if pseudonym and _PSEUDONYM.fullmatch(pseudonym) else None
+
+
+def _bucket(text: str | None) -> int | None:
+    if text is None or not _WHOLE.fullmatch(text):
+        return None
+    return bucket if (bucket := int(text)) <= _LARGEST_UINT32 else None
+
+
+def _values(texts: dict[str, str]) -> list[tuple[str, float]]:
+    values = (
+        (key.removeprefix(OUTCOME_VALUE_PREFIX), _finite(text))
+        for key, text in texts.items()
+        if key.startswith(OUTCOME_VALUE_PREFIX)
+    )
+    return [(field, value) for field, value in values if value is not None]
+
+
+def _finite(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

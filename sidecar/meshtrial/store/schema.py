@@ -1,0 +1,109 @@
+"""The table `otel_traces`: what a stored span looks like. These columns are final.
+
+The first part is what the OpenTelemetry Collector's ClickHouse exporter writes, so that one query reads both:
+https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/clickhouseexporter
+The second part is what the analysis reads, taken out of the attributes when a row is written: reading them
+from the map later costs several times the time and the space. Times are UTC.
+
+================== ===================== ==================================================================
+column             type                  meaning
+================== ===================== ==================================================================
+Timestamp          timestamp[ns]         start of the span; null beyond the year 2262
+TraceId            string                32 lower-case hex digits; with SpanId what makes a span the same
+SpanId             string                16 lower-case hex digits
+ParentSpanId       string                16 lower-case hex digits, "" for a root
+TraceState         string                W3C tracestate, as received
+SpanName           string                name; ours are in `meshtrial.names.SpanName`
+SpanKind           string                Unspecified, Internal, Server, Client, Producer or Consumer
+ServiceName        string                resource attribute `service.name`, "" where absent
+ResourceAttributes map<string, string>   of the resource
+ScopeName          string                instrumentation scope
+ScopeVersion       string                its version
+SpanAttributes     map<string, string>   of the span; the promoted ones too
+Duration           uint64                end - start, ns; 0 where the end is before the start
+StatusCode         string                Unset, Ok or Error
+StatusMessage      string                message that goes with Error
+Events             list<struct>          Timestamp, Name, Attributes of each event
+Links              list<struct>          TraceId, SpanId, TraceState, Attributes of each link
+------------------ --------------------- ------------------------------------------------------------------
+Experiment         dictionary<string>    `feature_flag.key`
+Arm                dictionary<string>    `feature_flag.result.variant`
+Reason             dictionary<string>    `feature_flag.result.reason`
+Phase              dictionary<string>    `meshtrial.phase`
+Plan               dictionary<string>    `feature_flag.version`, the plan's digest
+UnitKind           dictionary<string>    `meshtrial.unit.kind`
+KeyId              dictionary<string>    `meshtrial.key.id`, the key that made the pseudonym
+Plane              dictionary<string>    `meshtrial.plane`
+Outcome            dictionary<string>    `meshtrial.outcome.name`, of spans `meshtrial.outcome` only
+OutcomeId          string                `meshtrial.outcome.id`, of spans `meshtrial.outcome` only
+Unit               uint64                first 16 hex digits of the pseudonym `feature_flag.context.id`
+Bucket             uint32                `meshtrial.bucket`
+Exposed            bool                  `meshtrial.exposed`
+OutcomeValues      map<string, double>   `meshtrial.outcome.values.*` that are finite numbers, by field; of
+                                         spans `meshtrial.outcome` only
+ReceivedAt         timestamp[ns]         when the collector took it; of spans that came twice the first counts
+================== ===================== ==================================================================
+
+A promoted column is null where the attribute is absent or is not what the column holds. Numbers and truth
+values are taken from their text as well, because proxies write every tag as a string.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+TABLE: Final = "otel_traces"
+"""The table's name, and its file's in each segment."""
+
+TIME: Final = pa.timestamp("ns")
+STRING_MAP: Final = pa.map_(pa.string(), pa.string())
+VALUE_MAP: Final = pa.map_(pa.string(), pa.float64())
+CODED: Final = pa.dictionary(pa.int32(), pa.string())
+EVENTS: Final = pa.list_(pa.struct([("Timestamp", TIME), ("Name", pa.string()), ("Attributes", STRING_MAP)]))
+LINKS: Final = pa.list_(
+    pa.struct(
+        [
+            ("TraceId", pa.string()),
+            ("SpanId", pa.string()),
+            ("TraceState", pa.string()),
+            ("Attributes", STRING_MAP),
+        ]
+    )
+)
+
+SCHEMA: Final = pa.schema(
+    [
+        ("Timestamp", TIME),
+        ("TraceId", pa.string()),
+        ("SpanId", pa.string()),
+        ("ParentSpanId", pa.string()),
+        ("TraceState", pa.string()),
+        ("SpanName", pa.string()),
+        ("SpanKind", pa.string()),
+        ("ServiceName", pa.string()),
+        ("ResourceAttributes", STRING_MAP),
+        ("ScopeName", pa.string()),
+        ("ScopeVersion", pa.string()),
+        ("SpanAttributes", STRING_MAP),
+        ("Duration", pa.uint64()),
+        ("StatusCode", pa.string()),
+        ("StatusMessage", pa.string()),
+        ("Events", EVENTS),
+        ("Links", LINKS),
+        ("Experiment", CODED),
+        ("Arm", CODED),
+        ("Reason", CODED),
+        ("Phase", CODED),
+        ("Plan", CODED),
+        ("UnitKind", CODED),
+        ("KeyId", CODED),
+        ("Plane", CODED),
+        ("Outcome", CODED),
+        ("OutcomeId", pa.string()),
+        ("Unit", pa.uint64()),
+        ("Bucket", pa.uint32()),
+        ("Exposed", pa.bool_()),
+        ("OutcomeValues", VALUE_MAP),
+        ("ReceivedAt", TIME),
+    ]
+)

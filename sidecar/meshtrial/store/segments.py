@@ -1,0 +1,72 @@
+"""Journal N -> Parquet segment N, so that a crash at any moment leaves one of them whole.
+
+Stage: journal -> **segment** -> reader.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow.parquet as pq
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from meshtrial.errors import StoreError
+from meshtrial.store.journal import read_journal
+from meshtrial.store.layout import Layout, sync_folder
+from meshtrial.store.rows import to_table
+from meshtrial.store.schema import TABLE
+
+ROW_GROUP: Final = 122_880
+"""Rows: DuckDB's own group size, the least that keeps a thread busy.
+
+https://duckdb.org/docs/stable/guides/performance/file_formats#parquet-file-sizes
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """What became of one journal."""
+
+    number: int
+    spans: int
+    unreadable: int
+    """Bytes of a torn or damaged tail; the journal is then kept beside as `.unreadable`."""
+
+
+def roll(layout: Layout, number: int) -> Rolled:
+    """Turn a closed journal into a segment and delete it; called again after a crash, it goes on.
+
+    An empty journal becomes no segment.
+
+    Raises:
+        StoreError: The segment cannot be written; the journal is as it was.
+    """
+    journal = layout.journal(number)
+    try:
+        if layout.parquet(number).exists():
+            journal.unlink()
+            return Rolled(number, 0, 0)
+        contents = read_journal(journal)
+        table = to_table(
+            (at, ExportTraceServiceRequest.FromString(payload)) for at, payload in contents.records
+        )
+        if table.num_rows:
+            building = layout.building(number)
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+            with (building / f"{TABLE}.parquet").open("wb") as file:
+                pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(building)
+            building.rename(layout.segment(number))
+            sync_folder(layout.segment(number).parent)
+        if contents.unreadable:
+            journal.rename(journal.with_suffix(".unreadable"))
+        else:
+            journal.unlink()
+        sync_folder(journal.parent)
+    except OSError as error:
+        raise StoreError(f"journal {journal} cannot be made into a segment: {error}") from error
+    return Rolled(number, table.num_rows, contents.unreadable)

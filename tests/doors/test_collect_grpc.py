@@ -1,0 +1,104 @@
+"""OTLP/gRPC against a real collector process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+
+from collecting import EXPORT, RunningCollector, collector, ids, trace_request
+from meshtrial.store.read import connect
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCollector]:
+    with collector(tmp_path_factory.mktemp("store")) as one:
+        yield one
+
+
+@pytest.fixture
+def channel(running: RunningCollector) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(running.grpc) as channel:
+        yield channel
+
+
+def stored(store: Path) -> set[tuple[str, str]]:
+    with connect(store) as database:
+        return set(database.execute("SELECT TraceId, SpanId FROM otel_traces").fetchall())
+
+
+def refusal(channel: grpc.Channel, payload: bytes, token: str | None = None) -> tuple[grpc.StatusCode, str]:
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    with pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(EXPORT)(payload, timeout=10, metadata=metadata)
+    return refused.value.code(), refused.value.details()
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_the_generated_client_of_otlp_is_served(
+    running: RunningCollector, channel: grpc.Channel, compression: grpc.Compression
+) -> None:
+    request = trace_request({}, {}, {})
+
+    stub = TraceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated without types
+    answer = stub.Export(request, timeout=10, compression=compression)
+
+    assert not answer.HasField("partial_success")
+    assert ids(request) <= stored(running.store)
+
+
+def test_a_truncated_request_is_an_invalid_argument_and_the_door_goes_on(
+    running: RunningCollector, channel: grpc.Channel
+) -> None:
+    payload = trace_request({}).SerializeToString()
+
+    assert refusal(channel, payload[:-1]) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "the body is no ExportTraceServiceRequest, or only a part of one",
+    )
+
+    channel.unary_unary(EXPORT)(payload, timeout=10)
+    assert ids(ExportTraceServiceRequest.FromString(payload)) <= stored(running.store)
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_a_request_over_16_mib_is_refused_also_when_it_was_small_on_the_wire(
+    channel: grpc.Channel, compression: grpc.Compression
+) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(EXPORT)(b"\0" * (16 * 2**20 + 1), timeout=20, compression=compression)
+
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED is refused.value.code()
+    channel.unary_unary(EXPORT)(trace_request({}).SerializeToString(), timeout=10)
+
+
+def test_what_is_dropped_is_said_in_the_answer(channel: grpc.Channel) -> None:
+    request = trace_request({"span_id": b"short"}, {})
+
+    answer = ExportTraceServiceResponse.FromString(
+        channel.unary_unary(EXPORT)(request.SerializeToString(), timeout=10)
+    )
+
+    assert answer.partial_success.rejected_spans == 1
+
+
+def test_with_an_otlp_token_a_client_must_show_it(tmp_path: Path) -> None:
+    request = trace_request({})
+    payload = request.SerializeToString()
+
+    with (
+        collector(tmp_path, otlp_token="otlp-token-for-tests") as running,
+        grpc.insecure_channel(running.grpc) as channel,
+    ):
+        assert grpc.StatusCode.UNAUTHENTICATED is refusal(channel, payload)[0]
+        assert refusal(channel, payload, "wrong") == (grpc.StatusCode.UNAUTHENTICATED, "the token is wrong")
+        channel.unary_unary(EXPORT)(
+            payload, timeout=10, metadata=[("authorization", "Bearer otlp-token-for-tests")]
+        )
+        assert 'requests_refused_total{door="grpc",status="401"} 2.0' in running.metrics()
+        assert ids(request) == stored(tmp_path)

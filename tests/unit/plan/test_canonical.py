@@ -1,0 +1,181 @@
+"""Digests: equal for plans that mean the same, different for every change of meaning."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from meshtrial.plan.load import load
+
+GOOD = Path(__file__).parents[2] / "plans" / "good"
+MINIMAL = (GOOD / "minimal.yaml").read_text("utf-8")
+FULL = (GOOD / "full.yaml").read_text("utf-8")
+
+
+def changed(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
+def digest(text: str) -> str:
+    return load(text, "plan.yaml").digest
+
+
+def test_the_canonical_document_of_a_small_plan_is_this_one() -> None:
+    plan = load(MINIMAL, "plan.yaml")
+    expected = (
+        '{"apiVersion":"meshtrial/v1","experiments":{"rank-v2":{"arms":{'
+        '"v2":{"cluster":"model-v2","weight":50},"v1":{"cluster":"model-v1","weight":50}},"control":"v1",'
+        '"decision":{"alpha":0.05,"method":"fixed","minimum_duration":"1209600s","planned_units":8876,'
+        '"power":0.8,"primary":[{"direction":"up","metric":"conversion","minimum_effect":"2pp"}]},'
+        '"unit":{"header":"x-user-id"}}},'
+        '"metrics":{"conversion":{"kind":"proportion","outcome":"purchase","window":"604800s"}}}'
+    )
+
+    assert plan.canonical == expected
+    assert plan.digest == hashlib.sha256(expected.encode()).hexdigest()
+
+
+SAME = [
+    ("window: 7d", "window: 168h"),
+    ("window: 7d", "window: 1w"),
+    ("window: 7d", "window: 604800 s"),
+    ("minimum_duration: 14d", "minimum_duration: 2w"),
+    ("minimum_effect: 2pp", "minimum_effect: 2.00 pp"),
+    ("alpha: 0.05", "alpha: 0.0500"),
+    ("planned_units: 8876", "planned_units: +8876.0"),
+    ("v2: {weight: 50,", "v2: {weight: 50.00,"),
+    ("    control: v1", "    buckets: 10000\n    control: v1"),
+    ("    control: v1", "    hash: md5\n    control: v1"),
+    ("    control: v1", "    salt: rank-v2\n    control: v1"),
+    ("{header: x-user-id}", "{header: X-User-ID}"),
+    ("apiVersion: meshtrial/v1\n", "# A comment.\napiVersion: 'meshtrial/v1'\n"),
+    ("    control: v1\n", "    control: &c v1\n"),
+    ("v2: {weight: 50, cluster: model-v2}", "v2: {cluster: model-v2, weight: 50}"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), SAME, ids=[new.strip() for _, new in SAME])
+def test_another_way_of_writing_the_same_keeps_the_digest(old: str, new: str) -> None:
+    assert digest(changed(MINIMAL, old, new)) == digest(MINIMAL)
+
+
+@pytest.mark.parametrize("text", [MINIMAL, FULL])
+def test_json_and_sorted_keys_keep_the_digest_where_arms_keep_their_order(text: str) -> None:
+    document = yaml.safe_load(text)
+
+    assert digest(json.dumps(document)) == digest(text)
+    assert digest(yaml.dump(dict(reversed(document.items())), sort_keys=False)) == digest(text)
+
+
+CHANGES = [
+    ("conversion: {kind: proportion, outcome: purchase", "conversion: {kind: proportion, outcome: visit"),
+    ("outcome: return, window: 2w", "outcome: return, window: 1w"),
+    ("value: amount, window: 168h", "value: net, window: 168h"),
+    (
+        "returns:    {kind: proportion, outcome: return,",
+        "returns:    {kind: mean, outcome: return, value: amount,",
+    ),
+    (
+        "  refunds:    {kind: mean",
+        "  unused: {kind: proportion, outcome: click, window: 1d}\n  refunds:    {kind: mean",
+    ),
+    ("route: recommend, path", "route: recommended, path"),
+    ("route: recommend, path", "path"),
+    ("path_prefix: /v1/recommend", "path_prefix: /v1/recommend/"),
+    ("match: {route: recommend, path_prefix: /v1/recommend}", "match: {route: recommend}"),
+    ("    match: {route: recommend, path_prefix: /v1/recommend}\n", ""),
+    ("{header: X-User-Id}", "{header: x-session-id}"),
+    ("{header: X-User-Id}", "{request: true}"),
+    ("buckets: 1000", "buckets: 2000"),
+    ("salt: rank 2026 Δ", "salt: rank 2026"),
+    ("salt: rank 2026 Δ", 'salt: ""'),
+    ("    salt: rank 2026 Δ\n", ""),
+    ("control: v1", "control: v2"),
+    ("cluster: model-v3", "cluster: model-v4"),
+    ('X-Model-Version: "3"', 'X-Model-Version: "4"'),
+    ("x-model-family: trees", "x-model-kind: trees"),
+    (', headers: {x-model-version: "2"}', ""),
+    ("      v0: {weight: 0,", "      v9: {weight: 0,"),
+    ("      v0: {weight: 0, cluster: model-v0}\n", ""),
+    ("alpha: 0.01", "alpha: 0.010001"),
+    ("power: 0.9", "power: 0.8"),
+    ("planned_units: 120000", "planned_units: 120001"),
+    ("minimum_duration: 2w", "minimum_duration: 15d"),
+    ("minimum_effect: 2.5pp", "minimum_effect: 2.5% relative"),
+    ("minimum_effect: 2.5pp", "minimum_effect: 2.500001pp"),
+    ("minimum_effect: 0.25}", "minimum_effect: 25% relative}"),
+    ("minimum_effect: 0.25}", "minimum_effect: 0.2500000001}"),
+    ("metric: returns, direction: down", "metric: returns, direction: up"),
+    ("        - {metric: returns, direction: down, minimum_effect: 10% relative}\n", ""),
+    ("  rank-v2:", "  rank-v3:"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), CHANGES, ids=[f"{old.strip()} -> {new.strip()}" for old, new in CHANGES]
+)
+def test_a_change_of_meaning_changes_the_digest(old: str, new: str) -> None:
+    text = FULL
+    if "kind: mean, outcome: return" in new:
+        text = changed(text, "minimum_effect: 10% relative", "minimum_effect: 11% relative")
+    assert digest(changed(text, old, new)) != digest(text)
+
+
+def test_the_order_and_the_weights_of_arms_change_the_digest() -> None:
+    v2, v1 = (line for line in MINIMAL.splitlines() if "weight" in line)
+    swapped = MINIMAL.replace(f"{v2}\n{v1}", f"{v1}\n{v2}")
+    weighed = changed(
+        changed(MINIMAL, "v2: {weight: 50", "v2: {weight: 40"), "v1: {weight: 50", "v1: {weight: 60"
+    )
+
+    assert len({digest(MINIMAL), digest(swapped), digest(weighed)}) == 3
+
+
+def test_two_changes_of_meaning_never_share_a_digest() -> None:
+    digests = [
+        digest(changed(FULL, old, new)) for old, new in CHANGES if "kind: mean, outcome: return" not in new
+    ]
+
+    assert len(set(digests)) == len(digests)
+
+
+def test_very_small_and_very_long_numbers_stay_exact() -> None:
+    text = changed(MINIMAL, "alpha: 0.05", "alpha: 0.000000000001")
+    text = changed(text, "minimum_effect: 2pp", "minimum_effect: 0.000000000001% relative")
+    plan = load(text, "plan.yaml")
+
+    assert '"alpha":0.000000000001,' in plan.canonical
+    assert '"minimum_effect":"0.000000000001% relative"' in plan.canonical
+    assert load(plan.canonical, "canonical") == plan
+
+
+PHASE_KEPT = [
+    ("cluster: model-v3", "cluster: model-v4"),
+    ("alpha: 0.01", "alpha: 0.02"),
+    ("path_prefix: /v1/recommend", "path_prefix: /v2/recommend"),
+    ('X-Model-Version: "3"', 'X-Model-Version: "4"'),
+]
+PHASE_CHANGED = [
+    ("{header: X-User-Id}", "{header: x-session-id}"),
+    ("buckets: 1000", "buckets: 2000"),
+    ("salt: rank 2026 Δ", "salt: rank 2027"),
+    ("control: v1", "control: v2"),
+    ("weight: 0, cluster: model-v0", "weight: 0.0, cluster: model-v0}\n      v4: {weight: 0, cluster: x"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), PHASE_KEPT)
+def test_what_moves_no_unit_keeps_the_phase(old: str, new: str) -> None:
+    before, after = (load(text, "p").experiments[0].phase for text in (FULL, changed(FULL, old, new)))
+
+    assert before == after
+
+
+@pytest.mark.parametrize(("old", "new"), PHASE_CHANGED)
+def test_what_may_move_a_unit_begins_a_phase(old: str, new: str) -> None:
+    before, after = (load(text, "p").experiments[0].phase for text in (FULL, changed(FULL, old, new)))
+
+    assert before != after

@@ -1,0 +1,155 @@
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from meshtrial.errors import PlanError
+from meshtrial.plan.load import load
+from meshtrial.plan.problems import Rule
+
+PLANS = Path(__file__).parents[2] / "plans"
+GOOD = sorted((PLANS / "good").glob("*.yaml"))
+BAD = sorted((PLANS / "bad").glob("*.yaml"))
+
+
+def refusal(text: str) -> PlanError:
+    with pytest.raises(PlanError) as refused:
+        load(text, "plan.yaml")
+    return refused.value
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_a_good_plan_loads_and_its_canonical_document_is_the_same_plan(path: Path) -> None:
+    plan = load(path.read_text("utf-8"), path.name)
+
+    assert load(plan.canonical, "canonical") == plan
+    assert plan.digest == hashlib.sha256(plan.canonical.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_plan_is_refused_with_this_text(path: Path) -> None:
+    with pytest.raises(PlanError) as refused:
+        load(path.read_text("utf-8"), path.name)
+
+    assert f"{refused.value}\n" == path.with_suffix(".txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_rule_has_a_bad_plan_whose_text_names_it(rule: Rule) -> None:
+    text = (PLANS / "bad" / f"{rule}.txt").read_text("utf-8")
+
+    assert f"[{rule}]" in text
+
+
+def test_every_bad_plan_is_named_for_a_rule_that_its_text_names() -> None:
+    for path in BAD:
+        if path.stem == "many":
+            continue
+        text = path.with_suffix(".txt").read_text("utf-8")
+        rules = [rule for rule in Rule if path.stem == rule or path.stem.startswith(f"{rule}-")]
+        assert any(f"[{rule}]" in text for rule in rules), path
+
+
+def test_all_problems_of_a_document_are_reported_at_once_in_its_order() -> None:
+    problems = refusal((PLANS / "bad" / "many.yaml").read_text("utf-8")).problems
+
+    assert len(problems) == 31
+    assert len({problem.rule for problem in problems}) == 21
+    assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
+
+
+def test_the_error_keeps_the_source_as_the_user_gave_it() -> None:
+    error = refusal("")
+
+    assert error.source == "plan.yaml"
+    assert str(error) == "plan.yaml:1: $: the document is empty [yaml]"
+
+
+def test_experiments_and_metrics_come_in_the_order_of_their_ids() -> None:
+    plan = load((PLANS / "good" / "two-experiments.yaml").read_text("utf-8"), "plan.yaml")
+    full = load((PLANS / "good" / "full.yaml").read_text("utf-8"), "plan.yaml")
+
+    assert [experiment.id for experiment in plan.experiments] == ["rank.v2", "search"]
+    assert [metric.id for metric in full.metrics] == ["conversion", "refunds", "returns", "revenue"]
+
+
+def test_what_is_left_out_has_the_documented_defaults() -> None:
+    (experiment,) = load((PLANS / "good" / "minimal.yaml").read_text("utf-8"), "plan.yaml").experiments
+
+    assert experiment.buckets == 10_000
+    assert experiment.salt == "rank-v2"
+    assert (experiment.match.route, experiment.match.path_prefix) == (None, None)
+    assert [arm.headers for arm in experiment.arms] == [(), ()]
+
+
+def test_a_full_plan_is_read_as_it_is_written() -> None:
+    plan = load((PLANS / "good" / "full.yaml").read_text("utf-8"), "plan.yaml")
+    (experiment,) = plan.experiments
+
+    assert (experiment.unit.kind, experiment.unit.header) == ("header:x-user-id", "x-user-id")
+    assert (experiment.match.route, experiment.match.path_prefix) == ("recommend", "/v1/recommend")
+    assert experiment.salt == "rank 2026 Δ"
+    assert [(arm.id, arm.width) for arm in experiment.arms] == [
+        ("v3", 1),
+        ("v1", 499),
+        ("v2", 500),
+        ("v0", 0),
+    ]
+    assert experiment.arms[0].headers == (("x-model-family", "trees"), ("x-model-version", "3"))
+    assert experiment.control.id == "v1"
+    assert [arm.id for arm in experiment.treatments()] == ["v3", "v2", "v0"]
+    assert (experiment.decision.alpha, experiment.decision.power) == (0.01, 0.9)
+    assert (experiment.decision.planned_units, experiment.decision.minimum_duration) == (120_000, 1_209_600)
+    assert [
+        (p.metric.id, p.direction, p.minimum_effect.value, p.minimum_effect.scale)
+        for p in experiment.decision.primary
+    ] == [
+        ("conversion", "up", 0.025, "absolute"),
+        ("returns", "down", 0.1, "relative"),
+        ("revenue", "up", 0.25, "absolute"),
+        ("refunds", "down", 0.05, "relative"),
+    ]
+    assert [(m.id, m.kind, m.value, m.window) for m in plan.metrics] == [
+        ("conversion", "proportion", None, 604_800),
+        ("refunds", "mean", "amount", 5400),
+        ("returns", "proportion", None, 1_209_600),
+        ("revenue", "mean", "amount", 604_800),
+    ]
+    assert plan.owned_headers() == ("x-model-family", "x-model-version")
+
+
+def test_off_and_no_are_names_when_they_are_quoted() -> None:
+    text = (PLANS / "good" / "minimal.yaml").read_text("utf-8")
+    quoted = text.replace(" v1", ' "off"').replace(" v2:", ' "no":')
+    (experiment,) = load(quoted, "plan.yaml").experiments
+
+    assert [arm.id for arm in experiment.arms] == ["no", "off"]
+    assert experiment.control.id == "off"
+
+
+def test_a_thousand_experiments_load_and_each_is_held_against_each_other() -> None:
+    minimal = (PLANS / "good" / "minimal.yaml").read_text("utf-8")
+    head, one = minimal.split("  rank-v2:\n")
+    many = [f"  e{i}:\n    match: {{path_prefix: /e{i:03}/}}\n{one}" for i in range(1000)]
+    start = time.monotonic()
+    plan = load(head + "".join(many), "plan.yaml")
+
+    assert len(plan.experiments) == 1000
+    assert time.monotonic() - start < 20
+
+
+def test_conflicts_with_an_experiment_that_is_itself_broken_are_reported_together() -> None:
+    minimal = (PLANS / "good" / "minimal.yaml").read_text("utf-8")
+    head, one = minimal.split("  rank-v2:\n")
+    broken = one.replace("alpha: 0.05", "alpha: 5")
+    error = refusal(f"{head}  first:\n{broken}  second:\n    salt: first\n{one}")
+
+    assert [problem.rule for problem in error.problems] == ["range", "cluster-chosen-twice", "salts-equal"]
+
+
+def test_json_with_a_byte_order_mark_is_read() -> None:
+    document = json.loads(load((PLANS / "good" / "minimal.yaml").read_text("utf-8"), "plan.yaml").canonical)
+
+    assert load("\ufeff" + json.dumps(document), "plan.json").experiments

@@ -1,0 +1,171 @@
+import asyncio
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collecting import ids, trace_request
+from meshtrial.errors import NoData
+from meshtrial.store.journal import Journal
+from meshtrial.store.layout import Layout
+from meshtrial.store.read import connect, open_snapshot
+from meshtrial.store.schema import SCHEMA
+from meshtrial.store.segments import roll
+from meshtrial.store.writer import Store, StoreSettings
+
+
+def make_store(path: Path, *journals: list[tuple[int, Any]], rolled: int = 0) -> Path:
+    """A store of these journals of (received_ns, request), the first `rolled` made into segments."""
+
+    async def main() -> None:
+        layout = Layout(path)
+        layout.create()
+        for number, requests in enumerate(journals, 1):
+            journal = Journal(layout.journal(number), 2**24)
+            for received_ns, request in requests:
+                await journal.append(request.SerializeToString(), received_ns)
+            await journal.close()
+            if number <= rolled:
+                roll(layout, number)
+
+    asyncio.run(main())
+    return path
+
+
+def select(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with connect(path) as database:
+        return database.execute(sql).fetchall()
+
+
+def test_no_store_and_an_empty_store_say_so_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NoData, match=f"^there is no store at {tmp_path}/none$"):
+        connect(tmp_path / "none")
+    make_store(tmp_path / "empty", [])
+    with pytest.raises(NoData, match=f"^the store {tmp_path}/empty holds no spans yet$"):
+        connect(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("rolled", [0, 1, 2, 3])
+def test_segments_and_journals_are_one_table(tmp_path: Path, rolled: int) -> None:
+    requests = [trace_request({}, {}) for _ in range(6)]
+    journals = [[(at, requests[at]), (at + 1, requests[at + 1])] for at in (0, 2, 4)]
+
+    store = make_store(tmp_path, *journals, rolled=rolled)
+
+    found = select(store, "SELECT TraceId, SpanId FROM otel_traces")
+    assert sorted(x for request in requests for x in ids(request)) == sorted(found)
+
+
+def test_the_view_has_exactly_the_columns_of_the_schema(tmp_path: Path) -> None:
+    store = make_store(tmp_path, [(0, trace_request({}))], [(1, trace_request({}))], rolled=1)
+
+    assert SCHEMA.names == [name for name, *_ in select(store, "DESCRIBE otel_traces")]
+
+
+def test_values_come_back_as_they_were_stored(tmp_path: Path) -> None:
+    outcome = {
+        "name": "meshtrial.outcome",
+        "start_time_unix_nano": 1_700_000_000_123_456_789,
+        "attributes": {
+            "meshtrial.outcome.name": "purchase",
+            "meshtrial.outcome.values.amount": 0.1,
+            "feature_flag.context.id": "f" * 32,
+        },
+    }
+    store = make_store(tmp_path, [(5, trace_request(outcome))], [(6, trace_request(outcome))], rolled=1)
+
+    found = select(
+        store,
+        """SELECT epoch_ns(Timestamp), Outcome, OutcomeValues['amount'], Unit, Bucket,
+                  SpanAttributes['feature_flag.context.id'], epoch_ns(ReceivedAt)
+           FROM otel_traces ORDER BY ReceivedAt""",
+    )
+
+    same = (1_700_000_000_123_456_789, "purchase", 0.1, 2**64 - 1, None, "f" * 32)
+    assert [(*same, 5), (*same, 6)] == found
+
+
+@pytest.mark.parametrize("rolled", [0, 1, 2])
+def test_a_span_that_came_twice_counts_once_as_received_first(tmp_path: Path, rolled: int) -> None:
+    again = {"trace_id": b"t" * 16, "span_id": b"s" * 8}
+    other = {"trace_id": b"t" * 16, "span_id": b"S" * 8}  # of the same trace, and not the same span
+    store = make_store(
+        tmp_path,
+        [(30, trace_request({**again, "name": "third"})), (10, trace_request({**again, "name": "first"}))],
+        [(20, trace_request({**again, "name": "second"}, {**other, "name": "other"}))],
+        rolled=rolled,
+    )
+
+    assert sorted(select(store, "SELECT SpanName FROM otel_traces")) == [("first",), ("other",)]
+
+
+def test_of_copies_received_at_once_one_is_left(tmp_path: Path) -> None:
+    again = {"trace_id": b"t" * 16, "span_id": b"s" * 8}
+    store = make_store(tmp_path, [(1, trace_request({**again, "name": "a"}, {**again, "name": "b"}))])
+
+    assert select(store, "SELECT SpanName FROM otel_traces") == [("a",)]
+
+
+def test_a_journal_whose_segment_is_there_already_is_not_read_twice(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    make_store(tmp_path, [(1, trace_request({}))])
+    journal = layout.journal(1).read_bytes()
+    roll(layout, 1)
+    layout.journal(1).write_bytes(journal)  # as between the renaming and the deleting
+
+    snapshot = open_snapshot(tmp_path)
+
+    assert (len(snapshot.segments), snapshot.journal.num_rows) == (1, 0)
+
+
+def test_a_journal_rolled_between_listing_and_reading_is_found_as_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_store(tmp_path, [(1, trace_request({}))])
+    listed = Layout.journals
+
+    def list_then_roll(layout: Layout) -> list[int]:
+        numbers = listed(layout)
+        roll(layout, 1)
+        return numbers
+
+    monkeypatch.setattr(Layout, "journals", list_then_roll)
+
+    assert len(open_snapshot(tmp_path).segments) == 1
+
+
+def test_a_reader_beside_a_rolling_writer_sees_everything_acknowledged_at_each_moment(tmp_path: Path) -> None:
+    acknowledged: list[tuple[str, str]] = []
+    stop = threading.Event()
+    journals_seen: set[int] = set()
+
+    async def write() -> None:
+        async with Store.open(tmp_path, StoreSettings(roll_bytes=20_000)) as store:
+            at = 0
+            while not stop.is_set():
+                requests = [trace_request({}, {}) for _ in range(20)]
+                await asyncio.gather(*(store.append(r.SerializeToString(), at) for r in requests))
+                acknowledged.extend(x for r in requests for x in ids(r))
+                at += 1
+                await asyncio.sleep(0.01)
+
+    writer = threading.Thread(target=lambda: asyncio.run(write()))
+    writer.start()
+    try:
+        while not acknowledged:
+            assert writer.is_alive()
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            expected = set(acknowledged)
+            found = select(tmp_path, "SELECT TraceId, SpanId FROM otel_traces")
+            assert len(found) == len(set(found))
+            assert expected <= set(found)
+            journals_seen.update(Layout(tmp_path).journals())
+    finally:
+        stop.set()
+        writer.join()
+
+    assert len(journals_seen) > 5, "no journal was rolled meanwhile"
+    assert sorted(acknowledged) == sorted(select(tmp_path, "SELECT TraceId, SpanId FROM otel_traces"))

@@ -1,0 +1,258 @@
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from collecting import fill, trace_request
+from meshtrial.store.rows import to_table
+from meshtrial.store.schema import SCHEMA
+from meshtrial.store.schema import __doc__ as schema_page
+
+EPOCH = pa.scalar(0, pa.timestamp("us")).as_py()
+TRACE, SPAN, PARENT = bytes(range(16)), bytes(range(8)), bytes(range(8, 16))
+
+
+def row(received_ns: int = 0, **fields: Any) -> dict[str, Any]:
+    """The one row of a span with these fields."""
+    [only] = dicts(to_table([(received_ns, trace_request(fields))]))
+    return only
+
+
+def dicts(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows, their times as ns: Python's own times have no nanoseconds."""
+    for name in ("Timestamp", "ReceivedAt"):
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, name, table[name].cast(pa.int64()))
+    rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
+    return rows
+
+
+def promoted(name: str, value: object, *, span: str = "test") -> Any:
+    """What a column holds when a span of this name carries the attribute."""
+    column, attribute = name.split("=")
+    return row(name=span, attributes={attribute: value})[column]
+
+
+def test_a_span_becomes_the_row_that_the_collector_would_write() -> None:
+    request = trace_request(
+        {
+            "trace_id": TRACE,
+            "span_id": SPAN,
+            "parent_span_id": PARENT,
+            "trace_state": "a=b",
+            "name": "GET /",
+            "kind": 2,
+            "start_time_unix_nano": 1_700_000_000_123_456_789,
+            "end_time_unix_nano": 1_700_000_000_123_457_789,
+            "attributes": {"text": "x", "number": 7, "truth": True, "half": 0.5},
+        },
+        resource={"service.name": "shop", "pod": "a-1"},
+    )
+    scope = request.resource_spans[0].scope_spans[0]
+    scope.scope.name, scope.scope.version = "envoy", "1.40"
+    scope.spans[0].status.MergeFrom(Status(code=Status.STATUS_CODE_ERROR, message="upstream reset"))
+    event = scope.spans[0].events.add(time_unix_nano=5_000, name="retry")
+    fill(event.attributes, {"n": 1})
+    link = scope.spans[0].links.add(trace_id=TRACE, span_id=PARENT, trace_state="c=d")
+    fill(link.attributes, {"why": "mirror"})
+
+    [written] = dicts(to_table([(9, request)]))
+
+    standard = {name: written[name] for name in SCHEMA.names[: SCHEMA.names.index("Experiment")]}
+    assert {
+        "Timestamp": 1_700_000_000_123_456_789,
+        "TraceId": "000102030405060708090a0b0c0d0e0f",
+        "SpanId": "0001020304050607",
+        "ParentSpanId": "08090a0b0c0d0e0f",
+        "TraceState": "a=b",
+        "SpanName": "GET /",
+        "SpanKind": "Server",
+        "ServiceName": "shop",
+        "ResourceAttributes": {"service.name": "shop", "pod": "a-1"},
+        "ScopeName": "envoy",
+        "ScopeVersion": "1.40",
+        "SpanAttributes": {"text": "x", "number": "7", "truth": "true", "half": "0.5"},
+        "Duration": 1_000,
+        "StatusCode": "Error",
+        "StatusMessage": "upstream reset",
+        "Events": [
+            {"Timestamp": EPOCH + timedelta(microseconds=5), "Name": "retry", "Attributes": {"n": "1"}}
+        ],
+        "Links": [
+            {
+                "TraceId": "000102030405060708090a0b0c0d0e0f",
+                "SpanId": "08090a0b0c0d0e0f",
+                "TraceState": "c=d",
+                "Attributes": {"why": "mirror"},
+            }
+        ],
+    } == standard
+    assert written["ReceivedAt"] == 9
+
+
+def test_an_exposure_fills_the_promoted_columns() -> None:
+    written = row(
+        name="meshtrial.exposure",
+        attributes={
+            "feature_flag.key": "rank-v2",
+            "feature_flag.result.variant": "v2",
+            "feature_flag.result.reason": "split",
+            "feature_flag.context.id": "ffffffffffffffff0123456789abcdef",
+            "feature_flag.version": "d" * 64,
+            "meshtrial.bucket": 9_999,
+            "meshtrial.phase": "0011223344556677",
+            "meshtrial.unit.kind": "header:x-user-id",
+            "meshtrial.key.id": "89abcdef",
+            "meshtrial.exposed": True,
+            "meshtrial.plane": "ext_proc",
+        },
+    )
+
+    expected = {
+        "Experiment": "rank-v2",
+        "Arm": "v2",
+        "Reason": "split",
+        "Phase": "0011223344556677",
+        "Plan": "d" * 64,
+        "UnitKind": "header:x-user-id",
+        "KeyId": "89abcdef",
+        "Plane": "ext_proc",
+        "Outcome": None,
+        "OutcomeId": None,
+        "Unit": 2**64 - 1,
+        "Bucket": 9_999,
+        "Exposed": True,
+        "OutcomeValues": None,
+    }
+    assert expected == {name: written[name] for name in expected}
+
+
+def test_an_outcome_fills_the_promoted_columns() -> None:
+    written = row(
+        name="meshtrial.outcome",
+        attributes={
+            "meshtrial.outcome.name": "purchase",
+            "meshtrial.outcome.id": "order-1",
+            "meshtrial.outcome.values.amount": 12.5,
+            "meshtrial.outcome.values.items": 3,
+            "meshtrial.outcome.values.broken": "many",
+            "meshtrial.outcome.values.infinite": float("inf"),
+        },
+    )
+
+    assert (written["Outcome"], written["OutcomeId"]) == ("purchase", "order-1")
+    assert written["OutcomeValues"] == {"amount": 12.5, "items": 3.0}
+
+
+def test_a_span_of_another_name_is_no_outcome() -> None:
+    assert promoted("Outcome=meshtrial.outcome.name", "purchase") is None
+    assert promoted("OutcomeId=meshtrial.outcome.id", "order-1") is None
+    assert promoted("OutcomeValues=meshtrial.outcome.values.amount", 1.0) is None
+
+
+def test_an_outcome_without_values_has_an_empty_map() -> None:
+    assert row(name="meshtrial.outcome")["OutcomeValues"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("Unit=feature_flag.context.id", "0000000000000001" + "f" * 16, 1),
+        ("Unit=feature_flag.context.id", "ann@example.com", None),
+        ("Unit=feature_flag.context.id", "f" * 31, None),
+        ("Unit=feature_flag.context.id", "f" * 33, None),
+        ("Unit=feature_flag.context.id", "F" * 32, None),
+        ("Unit=feature_flag.context.id", 12, None),
+        ("Bucket=meshtrial.bucket", 0, 0),
+        ("Bucket=meshtrial.bucket", 2**32 - 1, 2**32 - 1),
+        ("Bucket=meshtrial.bucket", 2**32, None),
+        ("Bucket=meshtrial.bucket", -1, None),
+        ("Bucket=meshtrial.bucket", "17", 17),  # proxies write every tag as text
+        ("Bucket=meshtrial.bucket", "1_7", None),
+        ("Bucket=meshtrial.bucket", "\u0661", None),
+        ("Bucket=meshtrial.bucket", 1.5, None),
+        ("Bucket=meshtrial.bucket", True, None),
+        ("Exposed=meshtrial.exposed", "true", True),
+        ("Exposed=meshtrial.exposed", False, False),
+        ("Exposed=meshtrial.exposed", "yes", None),
+        ("Exposed=meshtrial.exposed", 1, None),
+    ],
+)
+def test_a_promoted_column_is_null_where_the_attribute_is_not_what_it_holds(
+    name: str, value: object, expected: object
+) -> None:
+    assert expected == promoted(name, value)
+
+
+def test_malformed_pieces_leave_the_rest_of_the_row() -> None:
+    written = row(
+        trace_id=b"short",
+        span_id=b"",
+        kind=99,
+        start_time_unix_nano=2**64 - 1,
+        end_time_unix_nano=1,
+        attributes={"meshtrial.bucket": "x", "feature_flag.key": "rank-v2"},
+    )
+
+    assert (written["TraceId"], written["SpanId"], written["SpanKind"]) == ("", "", "99")
+    assert written["Timestamp"] is None
+    assert written["Duration"] == 0
+    assert (written["Bucket"], written["Experiment"]) == (None, "rank-v2")
+
+
+def test_of_a_key_that_comes_twice_the_last_counts() -> None:
+    request = trace_request({"attributes": {"feature_flag.key": "first"}})
+    fill(request.resource_spans[0].scope_spans[0].spans[0].attributes, {"feature_flag.key": "last"})
+
+    [written] = dicts(to_table([(0, request)]))
+
+    assert written["SpanAttributes"] == {"feature_flag.key": "last"}
+    assert written["Experiment"] == "last"
+
+
+def test_no_requests_make_an_empty_table_of_the_schema() -> None:
+    assert SCHEMA.empty_table() == to_table([])
+
+
+def test_rows_keep_their_order_over_many_requests() -> None:
+    requests = [(at, trace_request(*({"name": f"{at}-{n}"} for n in range(7)))) for at in range(1_000)]
+
+    table = to_table(requests)
+
+    assert [f"{at}-{n}" for at in range(1_000) for n in range(7)] == table["SpanName"].to_pylist()
+    assert table.schema == SCHEMA
+
+
+@given(st.binary(max_size=40), st.binary(max_size=20), st.integers(0, 2**64 - 1), st.text(max_size=40))
+def test_whatever_ids_times_and_texts_come_a_row_comes_out(
+    trace: bytes, span: bytes, at: int, text: str
+) -> None:
+    fields = {"trace_id": trace, "span_id": span, "start_time_unix_nano": at, "name": text}
+    attributes = {"feature_flag.context.id": text, "meshtrial.bucket": text, "meshtrial.exposed": text}
+
+    table = to_table([(0, trace_request({**fields, "attributes": attributes}))])
+
+    assert table.num_rows == 1
+
+
+def test_every_column_is_explained_on_the_schema_page_with_its_type() -> None:
+    assert schema_page is not None
+    explained = dict(
+        line.split()[:2] for line in schema_page.splitlines() if line and line.split()[0] in SCHEMA.names
+    )
+    types = {
+        pa.timestamp("ns"): "timestamp[ns]",
+        pa.string(): "string",
+        pa.uint64(): "uint64",
+        pa.uint32(): "uint32",
+        pa.bool_(): "bool",
+        pa.dictionary(pa.int32(), pa.string()): "dictionary<string>",
+        pa.map_(pa.string(), pa.string()): "map<string,",
+        pa.map_(pa.string(), pa.float64()): "map<string,",
+    }
+
+    assert {field.name: types.get(field.type, "list<struct>") for field in SCHEMA} == explained
