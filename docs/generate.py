@@ -10,11 +10,7 @@ from meshtrial.settings import settings_page
 
 ROOT = Path(__file__).parents[1]
 
-subprocess.run(
-    [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", "--python_out=sidecar", "--pyi_out=sidecar"]
-    + ["meshtrial/doors/ext_proc.proto"],
-    check=True,
-    cwd=ROOT,
-)
+command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", "--python_out=sidecar", "--pyi_out=sidecar"]
+subprocess.run([*command, "meshtrial/doors/ext_proc.proto"], check=True, cwd=ROOT)
 (ROOT / "docs/report.schema.json").write_text(json.dumps(report_schema(), indent=2) + "\n")
 (ROOT / "docs/settings.md").write_text(settings_page())

@@ -101,7 +101,7 @@ def plan_documents(draw: st.DrawFn, max_experiments: int = 3) -> Document:
         buckets = draw(st.sampled_from(_BUCKETS))
         split = draw(arms(buckets))
         unit = draw(st.sampled_from([{"request": True}, {"header": f"x-unit-{index}"}]))
-        experiment = {
+        experiment: Document = {
             "unit": unit,
             "arms": split,
             "control": draw(st.sampled_from(sorted(split))),

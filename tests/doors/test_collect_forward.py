@@ -32,7 +32,7 @@ def stored(running: RunningCollector) -> set[tuple[str, str]]:
 
 def delivered(running: RunningCollector) -> bool:
     forward: dict[str, object] = running.health()[1]["components"]["forward"]
-    return forward == {"status": "ok", "waiting": 0, "lost": 0}
+    return forward == {"status": "ok", "waiting_bytes": 0, "lost": 0}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collecting import SECRET, TOKEN, collector, spawn, trace_request
 from meshtrial.store.layout import Layout
 
 COMMAND = [sys.executable, "-m", "meshtrial", "collect"]
+PORTS = "Port out of range 0-65535"
 KEY_RULE = "it must have at least 16, for example from `openssl rand -hex 32`"
 FREE = ["--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"]
 
@@ -77,9 +78,9 @@ def test_beyond_loopback_it_demands_a_token_for_spans(tmp_path: Path, door: str)
     [
         (
             {"forward": "localhost:4318"},
-            "cannot forward to `localhost:4318`; write a URL such as http://127.0.0.1:4318",
+            "`localhost:4318` is no URL of an OTLP receiver; write http://127.0.0.1:4318",
         ),
-        ({"forward": "http://x:99999"}, "cannot forward to `http://x:99999`: Port out of range 0-65535"),
+        ({"forward": "http://x:99999"}, f"`http://x:99999` is no URL of an OTLP receiver: {PORTS}"),
         (
             {"secret": "short"},
             f"the pseudonym key has 5 bytes; {KEY_RULE}",
@@ -91,6 +92,17 @@ def test_a_setting_that_cannot_be_used_is_one_clear_error(
     tmp_path: Path, settings: dict[str, str], expected: str
 ) -> None:
     assert expected == failure(tmp_path, **settings)
+
+
+def test_it_runs_without_the_libraries_of_the_other_parts() -> None:
+    others = "{'duckdb', 'scipy', 'sklearn'}"
+    code = f"import sys, meshtrial.collect.service; print(*{others}.intersection(sys.modules))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+
+    assert done.stdout == "\n"
 
 
 def test_no_secret_is_in_its_logs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.service.ext_proc import v3 as full
@@ -65,7 +66,7 @@ def test_every_other_phase_is_told_apart() -> None:
     }
 
     for phase, message in phases.items():
-        sent = bytes(full.ProcessingRequest(**{phase: message}))
+        sent = bytes(full.ProcessingRequest(**cast("Any", {phase: message})))
         assert ours.ProcessingRequest.FromString(sent).WhichOneof("request") == phase
 
 

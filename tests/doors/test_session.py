@@ -3,10 +3,10 @@
 import hashlib
 import hmac
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -59,7 +59,7 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
+def door() -> Door:
     return Door()
 
 
@@ -75,6 +75,12 @@ def message(path: str, *headers: tuple[str, bytes], time: str = "", route: str =
     if route:
         request.attributes[FILTER].update({"xds.route_name": route})
     return request.SerializeToString()
+
+
+def metadata(answer: ProcessingResponse) -> dict[str, Any]:
+    """What the answer writes into the namespace `meshtrial`."""
+    written: dict[str, dict[str, Any]] = MessageToDict(answer.dynamic_metadata)
+    return written["meshtrial"]
 
 
 def headers_set(answer: ProcessingResponse) -> dict[str, str]:
@@ -99,7 +105,7 @@ def test_a_user_gets_the_arm_that_md5_says_with_its_headers_and_metadata(door: D
     assert list(answer.request_headers.response.header_mutation.remove_headers) == [other]
     assert answer.request_headers.response.clear_route_cache
     plan = door.desk.plan
-    ours = answer.dynamic_metadata["meshtrial"]
+    ours = metadata(answer)
     assert (ours["unit"], ours["arms"], ours["plan"]) == (pseudonym, f"rank-v2={arm}", plan.digest)
     told = ours["experiments"]["rank-v2"]
     assert (told["arm"], told["bucket"], told["exposed"]) == (arm, bucket, True)
@@ -140,8 +146,8 @@ def test_without_a_usable_unit_control_is_served_and_nobody_is_exposed(
     answer = door.receive(message("/recommend", *headers))
 
     assert headers_set(answer)["x-meshtrial-cluster"] == "model-v1"
-    assert "unit" not in answer.dynamic_metadata["meshtrial"]
-    assert answer.dynamic_metadata["meshtrial"]["experiments"]["rank-v2"]["exposed"] is False
+    assert "unit" not in metadata(answer)
+    assert metadata(answer)["experiments"]["rank-v2"]["exposed"] is False
     [exposure] = door.recorded
     assert (exposure["meshtrial.exposed"], exposure["feature_flag.result.reason"]) == (False, "default")
     assert not {"feature_flag.context.id", "meshtrial.bucket"} & exposure.keys()
@@ -152,7 +158,7 @@ def test_without_a_usable_unit_control_is_served_and_nobody_is_exposed(
 def test_the_same_unit_sent_twice_alike_counts(door: Door) -> None:
     answer = door.receive(message("/recommend", ("x-user-id", b"a"), ("x-user-id", b"a")))
 
-    assert answer.dynamic_metadata["meshtrial"]["experiments"]["rank-v2"]["exposed"] is True
+    assert metadata(answer)["experiments"]["rank-v2"]["exposed"] is True
 
 
 @pytest.mark.parametrize("path", ["/", "/recommen", "/other/recommend", "?/recommend", ""])

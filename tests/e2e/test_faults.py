@@ -41,8 +41,7 @@ def test_kill_and_restart_under_load_fails_no_request_and_loses_no_record() -> N
             for _ in range(KILLS):
                 time.sleep(0.3)
                 running.kill_sidecar()
-                seen = len(load.answers)
-                until(lambda seen=seen: len(load.answers) > seen + 50)
+                load.wait_for(50)
                 running.start_sidecar()
                 until(running.healthy)
             time.sleep(0.3)

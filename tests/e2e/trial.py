@@ -168,6 +168,11 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def wait_for(self, more: int) -> None:
+        """Until so many more requests were answered."""
+        enough = len(self.answers) + more
+        until(lambda: len(self.answers) >= enough)
+
     def _ask(self, client: int) -> None:
         connection = http.client.HTTPConnection(self.proxy, timeout=10)
         deadline = time.monotonic() + 120

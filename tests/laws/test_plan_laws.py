@@ -103,6 +103,13 @@ def refused_or_loaded(text: str) -> None:
     got = plan_or_error(text)
     if isinstance(got, Plan):
         assert load(got.canonical, "canonical") == got
+        # PyYAML's own reading of the same text: nothing that stands in it was left out.
+        document = yaml.safe_load(text)
+        assert [found.id for found in got.experiments] == sorted(document["experiments"])
+        assert [metric.id for metric in got.metrics] == sorted(document["metrics"])
+        assert all(
+            len(found.arms) == len(document["experiments"][found.id]["arms"]) for found in got.experiments
+        )
     else:
         assert got.problems
         assert list(got.problems) == sorted(got.problems)

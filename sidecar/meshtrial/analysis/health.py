@@ -32,7 +32,7 @@ def sample_ratio(evidence: Evidence) -> Check:
     observed = [evidence.progress.exposed.get(arm.id, 0) for arm in experiment.arms]
     p_value = srm(observed, [experiment.share(arm) for arm in experiment.arms])
     shown = ", ".join(
-        f"{arm.id} {units:,} ({float(experiment.share(arm)):.4g} planned)"
+        f"{arm.id} {units:,} ({float(experiment.share(arm)) * 100:.4g}% planned)"
         for arm, units in zip(experiment.arms, observed, strict=True)
     )
     if isinstance(p_value, NotEstimable):

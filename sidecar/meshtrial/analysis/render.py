@@ -1,5 +1,6 @@
 """Report -> what a person reads in a terminal."""
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -38,9 +39,7 @@ def _verdict(report: Report) -> Panel:
 
 def _arms(report: Report) -> Table:
     progress = report.progress
-    table = Table(
-        title=f"Units: {progress.closed_units:,} of {progress.planned_units:,} planned", title_justify="left"
-    )
+    table = _table(f"Units: {progress.closed_units:,} of {progress.planned_units:,} planned")
     total = sum(arm.units for arm in report.arms)
     table.add_column("arm")
     for name in ("planned", "units", "share"):
@@ -52,7 +51,7 @@ def _arms(report: Report) -> Table:
 
 
 def _metric(metric: MetricPart) -> Table:
-    table = Table(title=f"{metric.metric} ({metric.role}, {metric.kind})", title_justify="left")
+    table = _table(f"{metric.metric} ({metric.role}, {metric.kind})")
     table.add_column("arm")
     for name in ("units", "value", "effect", "interval", "relative", "p"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -77,13 +76,17 @@ def _cells(comparison: ComparisonPart | None, kind: MetricKind) -> tuple[str, ..
 
 
 def _health(report: Report) -> Table:
-    table = Table(title="Health", title_justify="left")
+    table = _table("Health")
     for name in ("check", "result", "p", "detail"):
         table.add_column(name, overflow="fold")
     for check in report.health:
         p_value = "" if check.p_value is None else _p(check.p_value)
         table.add_row(check.check, _MARKS[check.passed], p_value, check.detail)
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False)
 
 
 def _name(arm: ArmPart) -> str:

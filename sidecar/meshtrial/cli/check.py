@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshtrial.errors import MeshtrialError, PlanError
+from meshtrial.plan.problems import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,13 +51,19 @@ def check(
 
 def _refused(path: Path, error: MeshtrialError) -> dict[str, Any]:
     problems = [p._asdict() for p in error.problems] if isinstance(error, PlanError) else []
-    return {"file": str(path), "plan": None, "error": str(error), "problems": problems, "experiments": []}
+    return {
+        "file": printable(str(path)),
+        "plan": None,
+        "error": str(error),
+        "problems": problems,
+        "experiments": [],
+    }
 
 
 def _document(path: Path, plan: "Plan") -> dict[str, Any]:
     experiments = [_experiment(experiment) for experiment in plan.experiments]
     return {
-        "file": str(path),
+        "file": printable(str(path)),
         "plan": plan.digest,
         "error": None,
         "problems": [],
@@ -110,8 +117,8 @@ def _rendered(path: Path, plan: "Plan") -> "RenderableType":
     from rich.text import Text
 
     count = len(plan.experiments)
-    head = Text.assemble((str(path), "bold"), f": valid, {count} experiment{'s' if count > 1 else ''}\n")
-    head.append(f"digest {plan.digest}")
+    head = Text(printable(str(path)), "bold")
+    head.append(f": valid, {count} experiment{'s' if count > 1 else ''}\ndigest {plan.digest}", "not bold")
     return Group(head, *(_table(experiment) for experiment in plan.experiments))
 
 

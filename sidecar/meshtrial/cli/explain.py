@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshtrial.errors import SettingError
+from meshtrial.plan.problems import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,7 +38,9 @@ def explain(
     chosen = compiled.experiment(experiment)
     if chosen is None:
         known = ", ".join(e.id for e in compiled.experiments)
-        raise SettingError(f"{plan} has no experiment `{experiment}`; it has {known}")
+        raise SettingError(
+            f"{printable(str(plan))} has no experiment `{printable(experiment)}`; it has {known}"
+        )
     explanation = explained(compiled, chosen, _usable(unit))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(_document(compiled, explanation))))
@@ -97,7 +100,6 @@ def _rendered(explanation: "Explanation") -> "RenderableType":
     from rich.text import Text
 
     from meshtrial.cli.wording import share, who
-    from meshtrial.plan.problems import printable
 
     experiment, mutation = explanation.experiment, explanation.mutation
     steps = Table.grid(padding=(0, 2))

@@ -1,8 +1,8 @@
 """The `meshtrial` command: its commands by name, and what the user sees of an error."""
 
+import os
 import sys
 
-import click
 import typer
 
 from meshtrial import __version__
@@ -51,6 +51,8 @@ def root(
 
 def main() -> None:
     """Run the command line; a user's mistake is one message on stderr and exit status 2."""
+    # gRPC's own lines on stderr would stand between ours; what fails there reaches us as an error.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         app()
     except MeshtrialError as error:
@@ -63,5 +65,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(message, err=True)
+    typer.echo(message, err=True)
     sys.exit(2)

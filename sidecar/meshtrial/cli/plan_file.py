@@ -5,6 +5,7 @@ from pathlib import Path
 from meshtrial.errors import SettingError
 from meshtrial.plan.load import load
 from meshtrial.plan.model import Plan
+from meshtrial.plan.problems import printable
 from meshtrial.plan.tree import MAX_CHARACTERS
 
 MAX_BYTES = MAX_CHARACTERS
@@ -18,17 +19,18 @@ def read_plan(path: Path) -> Plan:
         SettingError: The file is absent, unreadable, a directory, too large or not UTF-8.
         PlanError: The plan breaks at least one rule.
     """
+    name = printable(str(path))
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise SettingError(f"the plan {path} cannot be read: {why}") from error
+        raise SettingError(f"the plan {name} cannot be read: {why}") from error
     if len(content) > MAX_BYTES:
-        raise SettingError(f"the plan {path} is over {MAX_BYTES:,} bytes, the limit of a plan")
+        raise SettingError(f"the plan {name} is over {MAX_BYTES:,} bytes, the limit of a plan")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise SettingError(f"the plan {path} is not UTF-8 text: line {line} cannot be decoded") from error
-    return load(text, str(path))
+        raise SettingError(f"the plan {name} is not UTF-8 text: line {line} cannot be decoded") from error
+    return load(text, name)

@@ -21,6 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from meshtrial.errors import Refused
 from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
 from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.store.schema import LARGEST_VALUE
 
 LARGEST_BATCH: Final = 10_000
 """Outcomes in one request."""
@@ -161,8 +162,8 @@ def _span(item: object, key: PseudonymKey) -> Span:
 
 def _values(values: Mapping[str, float]) -> list[KeyValue]:
     for field, value in values.items():
-        if not math.isfinite(value):
-            raise _Flaw(f".values.{field}", f"{value} is no finite number")
+        if not abs(value) <= LARGEST_VALUE:
+            raise _Flaw(f".values.{field}", f"{value} is no number within {LARGEST_VALUE:g}")
     return [
         KeyValue(key=OUTCOME_VALUE_PREFIX + field, value=AnyValue(double_value=value))
         for field, value in values.items()

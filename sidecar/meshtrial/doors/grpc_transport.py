@@ -8,6 +8,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from meshtrial.doors.session import Desk, Session
 from meshtrial.errors import SettingError
+from meshtrial.listening import Address, bind
 from meshtrial.names import EXT_PROC_SERVICE, TRACEPARENT
 
 _OPTIONS = (
@@ -37,12 +38,12 @@ class GrpcTransport:
         Raises:
             SettingError: It cannot be listened on.
         """
+        if not address.startswith("unix:"):
+            bind(Address.of(address)).close()  # gRPC would only say that it failed, not why
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise SettingError(
-                f"cannot listen on {address}: in use, or not an address of this machine"
-            ) from error
+            raise SettingError(f"cannot listen on {address}: {error}") from error
         await self._server.start()
         for service in ("", EXT_PROC_SERVICE):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)

@@ -4,10 +4,12 @@ from meshtrial.plan.cursor import Cursor, check_name
 from meshtrial.plan.model import Metric, MetricKind
 from meshtrial.plan.problems import Rule
 from meshtrial.plan.scalars import read_duration
+from meshtrial.plan.tree import Mapping
 
 REQUIRED = ("kind", "outcome", "window")
 OPTIONAL = ("value",)
 LATER = ("cap", "numerator", "denominator", "request", "q", "covariate")
+LATER_WINDOW = ("start", "end")
 LATER_KINDS = ("ratio", "quantile", "count")
 
 
@@ -22,7 +24,7 @@ def _metric(key: str, cursor: Cursor) -> Metric | None:
     kind = fields.read("kind", lambda c: c.choice(MetricKind, LATER_KINDS))
     outcome = fields.read("outcome", Cursor.name)
     value = fields.read("value", Cursor.name)
-    window = fields.read("window", read_duration)
+    window = fields.read("window", _window)
     if kind is MetricKind.MEAN and "value" not in fields:
         cursor.fail(Rule.METRIC_VALUE, "a mean needs `value`: the field of the outcome that is summed")
     if kind is MetricKind.PROPORTION and "value" in fields:
@@ -31,3 +33,10 @@ def _metric(key: str, cursor: Cursor) -> Metric | None:
     if not named or kind is None or outcome is None or window is None:
         return None
     return Metric(key, kind, outcome, value, window)
+
+
+def _window(cursor: Cursor) -> int | None:
+    if isinstance(cursor.node, Mapping) and cursor.node.entries:
+        cursor.fields([], later=LATER_WINDOW)
+        return None
+    return read_duration(cursor)

@@ -6,7 +6,7 @@ from itertools import islice
 
 from meshtrial.plan.cursor import Cursor
 from meshtrial.plan.model import Match
-from meshtrial.plan.problems import Rule
+from meshtrial.plan.problems import Rule, shown
 
 MAX_EXPERIMENTS = 1000
 """A request is held against each experiment, and each experiment against each other one."""
@@ -33,7 +33,7 @@ def salts_differ(one: Claim, other: Claim) -> tuple[Rule, str] | None:
     """Equal salts give both experiments the same buckets: their arms would be correlated."""
     if one.salt is None or one.salt != other.salt:
         return None
-    return Rule.SALTS_EQUAL, f"has the same salt as `{one.id}`: their splits would be correlated"
+    return Rule.SALTS_EQUAL, f"has the same salt as {shown(one.id)}: their splits would be correlated"
 
 
 def one_chooses_the_cluster(one: Claim, other: Claim) -> tuple[Rule, str] | None:
@@ -41,18 +41,16 @@ def one_chooses_the_cluster(one: Claim, other: Claim) -> tuple[Rule, str] | None
     example = common_request(one.match, other.match) if one.match and other.match else None
     if example is None:
         return None
-    message = f"this and `{one.id}` could both choose the cluster of one request: {example}"
+    message = f"this and {shown(one.id)} could both choose the cluster of one request: {example}"
     return Rule.CLUSTER_CHOSEN_TWICE, message
 
 
 def units_are_not_set(one: Claim, other: Claim) -> tuple[Rule, str] | None:
     """The proxy drops a client's copy of what any arm sets: no unit would be left in it."""
-    for carried, set_ in ((one, other), (other, one)):
-        if carried.unit_header in set_.headers:
-            message = (
-                f"`{carried.unit_header}` carries the unit of `{carried.id}`, so `{set_.id}` may not set it"
-            )
-            return Rule.UNIT_SET, message
+    for owner, setter in ((one, other), (other, one)):
+        if owner.unit_header in setter.headers:
+            header, whose, who = owner.unit_header, shown(owner.id), shown(setter.id)
+            return Rule.UNIT_SET, f"`{header}` carries the unit of {whose}, so {who} may not set it"
     return None
 
 

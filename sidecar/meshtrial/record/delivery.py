@@ -38,14 +38,17 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Records of this process; an earlier one's are among the delivered and the failed only."""
+    """Records of this process; an earlier one's are among the delivered and the failed only.
+
+    A record is a span group: an exposure is one, a request that is forwarded may hold several.
+    """
 
     accepted: int
     """Written to the spool."""
     delivered: int
     """Taken by the receiver."""
     overflowed: int
-    """Refused because the spool was full or the disk did not take it; not among the accepted."""
+    """Requests refused because the spool was full or the disk did not take them; not among the accepted."""
     failed: int
     """Given up: the receiver will never take them."""
     waiting_bytes: int
@@ -85,12 +88,17 @@ class Delivery:
             self._wake.set()
         self._worker.start()
 
-    def offer(self, record: bytes) -> bool:
-        """Write a record to the spool, from one thread; False, and counted, where it does not take it."""
-        if not self._spool.append(record):
+    def offer(self, request: bytes) -> bool:
+        """Write an OTLP request to the spool, from one thread; False, and counted, where it does not take it.
+
+        Raises:
+            ValueError: It is no OTLP request.
+        """
+        records = self._spool.append(request)
+        if not records:
             self._overflowed += 1
             return False
-        self._accepted += 1
+        self._accepted += records
         if not self._wake.is_set():
             self._wake.set()
         return True

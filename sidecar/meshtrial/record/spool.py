@@ -80,17 +80,24 @@ class Spool:
         with self._lock:
             return sum(file.size - file.delivered for file in self._files)
 
-    def append(self, record: bytes) -> bool:
-        """Write a record; False where the limit is reached or the disk does not take it."""
+    def append(self, request: bytes) -> int:
+        """Write an OTLP request; its records, 0 where the limit is reached or the disk does not take it.
+
+        Raises:
+            ValueError: It holds anything but span groups: what came behind it could not be read any more.
+        """
+        whole = _whole(request)
+        if len(whole.data) != len(request):
+            raise ValueError("a spool takes OTLP requests of span groups only")
         with self._lock:
-            if sum(file.size - file.delivered for file in self._files) + len(record) > self._limit:
-                return False
+            if sum(file.size - file.delivered for file in self._files) + len(request) > self._limit:
+                return 0
             try:
                 if self._files[-1].size >= self._file_bytes:
                     self._open()
-                return self._written(record)
+                return whole.records if self._written(request) else 0
             except OSError:
-                return False
+                return 0
 
     def read(self, most: int) -> Batch:
         """The next whole records: `most` bytes at most, but one at least; empty where none waits."""
@@ -134,10 +141,10 @@ class Spool:
         self._files.append(_File(path, 0))
         self._next += 1
 
-    def _written(self, record: bytes) -> bool:
+    def _written(self, request: bytes) -> bool:
         file = self._files[-1]
-        if os.write(self._descriptor, record) == len(record):
-            file.size += len(record)
+        if os.write(self._descriptor, request) == len(request):
+            file.size += len(request)
             return True
         # A full disk took a part: cut it off, so that whole records follow each other.
         os.ftruncate(self._descriptor, file.size)

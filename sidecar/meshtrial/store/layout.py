@@ -6,6 +6,7 @@
     <store>/journals/00000007.journal              what was acknowledged and is not yet a segment
     <store>/segments/00000006/otel_traces.parquet  never changed again
     <store>/building/                              segments being written; nothing in it counts
+    <store>/forward/                               copies that wait to be passed on, not part of the store
 
 Journal N becomes segment N. The segment is renamed into place before the journal is deleted, so a reader that
 lists the journals first and the segments second finds everything that was there when it began.

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from meshtrial.errors import NoData, StoreError
-from meshtrial.store.journal import read_journal
 from meshtrial.store.layout import Layout
-from meshtrial.store.rows import to_table
 from meshtrial.store.schema import SCHEMA
+from meshtrial.store.segments import rows_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,11 +42,9 @@ def open_snapshot(path: Path) -> Snapshot:
         tables: dict[int, pa.Table] = {}
         for number in layout.journals():
             try:
-                contents = read_journal(layout.journal(number))
+                tables[number], _ = rows_of(layout.journal(number))
             except FileNotFoundError:
                 continue  # rolled since it was listed: its segment is listed below
-            parsed = ((at, ExportTraceServiceRequest.FromString(payload)) for at, payload in contents.records)
-            tables[number] = to_table(parsed)
         segments = layout.segments()
     except OSError as error:
         raise StoreError(f"the store {path} cannot be read: {error.strerror}") from error
@@ -96,6 +92,15 @@ def connect(path: Path) -> "duckdb.DuckDBPyConnection":
 
     snapshot = open_snapshot(path)
     database = duckdb.connect()
+    try:
+        _make_view(database, snapshot)
+    except duckdb.Error as error:
+        database.close()
+        raise StoreError(f"the store {path} cannot be read: {error}") from error
+    return database
+
+
+def _make_view(database: "duckdb.DuckDBPyConnection", snapshot: Snapshot) -> None:
     database.register("journal_rows", _numbered(snapshot.journal))
     if snapshot.segments:
         files = [str(path) for path in snapshot.segments]
@@ -106,7 +111,6 @@ def connect(path: Path) -> "duckdb.DuckDBPyConnection":
     database.execute(_REPEATS)
     repeated = database.execute("SELECT 1 FROM repeats LIMIT 1").fetchone()
     database.execute(_WITHOUT_REPEATS if repeated else _ALL)
-    return database
 
 
 def _numbered(journal: pa.Table) -> pa.Table:

@@ -3,7 +3,6 @@
 Total: a piece that is not what it should be leaves its promoted column null and stays in the attributes.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -15,7 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
-from meshtrial.store.schema import SCHEMA
+from meshtrial.store.schema import LARGEST_VALUE, SCHEMA
 from meshtrial.store.values import as_string
 
 _KINDS: Final = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
@@ -147,16 +146,16 @@ def _bucket(text: str | None) -> int | None:
 
 def _values(texts: dict[str, str]) -> list[tuple[str, float]]:
     values = (
-        (key.removeprefix(OUTCOME_VALUE_PREFIX), _finite(text))
+        (key.removeprefix(OUTCOME_VALUE_PREFIX), _value(text))
         for key, text in texts.items()
         if key.startswith(OUTCOME_VALUE_PREFIX)
     )
     return [(field, value) for field, value in values if value is not None]
 
 
-def _finite(text: str) -> float | None:
+def _value(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST_VALUE else None

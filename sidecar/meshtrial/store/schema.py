@@ -39,8 +39,8 @@ OutcomeId          string                `meshtrial.outcome.id`, of spans `mesht
 Unit               uint64                first 16 hex digits of the pseudonym `feature_flag.context.id`
 Bucket             uint32                `meshtrial.bucket`
 Exposed            bool                  `meshtrial.exposed`
-OutcomeValues      map<string, double>   `meshtrial.outcome.values.*` that are finite numbers, by field; of
-                                         spans `meshtrial.outcome` only
+OutcomeValues      map<string, double>   `meshtrial.outcome.values.*` that are numbers within 1e100, by
+                                         field; of spans `meshtrial.outcome` only
 ReceivedAt         timestamp[ns]         when the collector took it; of spans that came twice the first counts
 ================== ===================== ==================================================================
 
@@ -56,6 +56,8 @@ TABLE: Final = "otel_traces"
 """The table's name, and its file's in each segment."""
 
 TIME: Final = pa.timestamp("ns")
+LARGEST_VALUE: Final = 1e100
+"""An outcome's value, either way: the squares of a billion of them still have a finite sum."""
 STRING_MAP: Final = pa.map_(pa.string(), pa.string())
 VALUE_MAP: Final = pa.map_(pa.string(), pa.float64())
 CODED: Final = pa.dictionary(pa.int32(), pa.string())

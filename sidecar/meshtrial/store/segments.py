@@ -6,9 +6,12 @@ Stage: journal -> **segment** -> reader.
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from meshtrial.errors import StoreError
@@ -34,23 +37,37 @@ class Rolled:
     """Bytes of a torn or damaged tail; the journal is then kept beside as `.unreadable`."""
 
 
+def rows_of(journal: Path) -> tuple[pa.Table, int]:
+    """The rows of a journal, and how many bytes of its tail are unreadable.
+
+    Raises:
+        FileNotFoundError: There is no such journal (any more).
+        StoreError: It holds something else than trace requests.
+    """
+    contents = read_journal(journal)
+    try:
+        table = to_table(
+            (at, ExportTraceServiceRequest.FromString(payload)) for at, payload in contents.records
+        )
+    except DecodeError as error:
+        raise StoreError(f"journal {journal} holds what is no ExportTraceServiceRequest") from error
+    return table, contents.unreadable
+
+
 def roll(layout: Layout, number: int) -> Rolled:
     """Turn a closed journal into a segment and delete it; called again after a crash, it goes on.
 
     An empty journal becomes no segment.
 
     Raises:
-        StoreError: The segment cannot be written; the journal is as it was.
+        StoreError: The journal cannot be read or the segment not written; the journal is as it was.
     """
     journal = layout.journal(number)
     try:
         if layout.parquet(number).exists():
             journal.unlink()
             return Rolled(number, 0, 0)
-        contents = read_journal(journal)
-        table = to_table(
-            (at, ExportTraceServiceRequest.FromString(payload)) for at, payload in contents.records
-        )
+        table, unreadable = rows_of(journal)
         if table.num_rows:
             building = layout.building(number)
             shutil.rmtree(building, ignore_errors=True)
@@ -62,11 +79,11 @@ def roll(layout: Layout, number: int) -> Rolled:
             sync_folder(building)
             building.rename(layout.segment(number))
             sync_folder(layout.segment(number).parent)
-        if contents.unreadable:
+        if unreadable:
             journal.rename(journal.with_suffix(".unreadable"))
         else:
             journal.unlink()
         sync_folder(journal.parent)
     except OSError as error:
         raise StoreError(f"journal {journal} cannot be made into a segment: {error}") from error
-    return Rolled(number, table.num_rows, contents.unreadable)
+    return Rolled(number, table.num_rows, unreadable)

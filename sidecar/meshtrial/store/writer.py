@@ -140,19 +140,20 @@ class Store:
 
     def _convert(self, before: int) -> None:
         """In the converter's thread: roll all closed journals, also those that failed earlier."""
+        failure = None
         for number in self._layout.journals():
             if number >= before:
                 break
             try:
                 rolled = roll(self._layout, number)
-            except StoreError as error:
-                self._report_roll(str(error))
-                return
+            except Exception as error:  # noqa: BLE001 - one bad journal must not keep the others
+                failure = str(error)
+                continue
             if rolled.unreadable:
                 _log.warning("unreadable tail", journal=number, bytes=rolled.unreadable)
             if rolled.spans:
                 _log.info("rolled", journal=number, spans=rolled.spans)
-        self._report_roll(None)
+        self._report_roll(failure)
 
     def _report_roll(self, failure: str | None) -> None:
         if failure and failure != self._roll_failure:

@@ -28,7 +28,7 @@ PLANS = Path(__file__).parents[2] / "plans" / "good"
 
 @cache
 def plan_named(name: str) -> Plan:
-    return load(json.dumps(DOCUMENT["plans"][name]), name)
+    return load(json.dumps(DOCUMENT["plans"][name], ensure_ascii=False), name)
 
 
 def request_of(case: dict[str, Any]) -> Request:
@@ -42,14 +42,14 @@ def request_of(case: dict[str, Any]) -> Request:
 def described(assignment: Assignment, plan: Plan) -> dict[str, Any]:
     """An assignment in the vectors' form."""
     mutation = mutation_of((assignment,), plan)
-    absent = isinstance(assignment.unit, NoUnit)
+    unit = assignment.unit
     return {
         "experiment": assignment.experiment.id,
         "arm": assignment.arm.id,
         "reason": assignment.reason.value,
         "exposed": assignment.exposed,
-        "unit": None if isinstance(assignment.unit, NoUnit) else assignment.unit.decode(),
-        "no_unit": assignment.unit.value if absent else None,
+        "unit": None if isinstance(unit, NoUnit) else unit.decode(),
+        "no_unit": unit.value if isinstance(unit, NoUnit) else None,
         "bucket": assignment.bucket,
         "set": dict(mutation.set),
         "remove": list(mutation.remove),

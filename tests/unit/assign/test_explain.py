@@ -28,6 +28,6 @@ def test_the_reason_names_the_bucket_and_its_owner() -> None:
     walk = explain(PLAN, RANK, b"u1")
 
     assert walk.why() == (
-        "the MD5 of the key, as one integer, leaves 9,155 when divided by 10,000; "
-        "the buckets 5,000 to 9,999 belong to v1"
+        "the MD5 of the key, as one integer, leaves 3 when divided by 10,000; "
+        "the buckets 0 to 4,999 belong to v2"
     )

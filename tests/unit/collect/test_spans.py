@@ -34,7 +34,7 @@ def attributes_after(attributes: dict[str, Any]) -> dict[str, str]:
     return {a.key: a.value.string_value for a in request.resource_spans[0].scope_spans[0].spans[0].attributes}
 
 
-def test_what_needs_no_change_is_returned_byte_for_byte() -> None:
+def test_what_needs_no_change_is_kept_byte_for_byte() -> None:
     payload = trace_request(
         {"attributes": {"feature_flag.context.id": "a" * 32, "meshtrial.key.id": "01234567"}}, {}
     ).SerializeToString()
@@ -142,6 +142,16 @@ def test_a_span_without_a_valid_id_is_dropped_and_the_rest_taken(bad: dict[str, 
     assert ids(good) == ids(ExportTraceServiceRequest.FromString(accepted.payload))
     answer = ExportTraceServiceResponse.FromString(accepted.answer()).partial_success
     assert "1 spans without a valid trace id and span id" in answer.error_message
+
+
+def test_fields_that_otlp_does_not_have_are_left_out() -> None:
+    known = trace_request({})
+    unknown = ExportTraceServiceRequest.FromString(known.SerializeToString())
+    span = unknown.resource_spans[0].scope_spans[0].spans[0]
+    span.MergeFromString(b"\xfa\x07\x05clear")  # field 127, 5 bytes
+    payload = b"\xfa\x07\x05clear" + unknown.SerializeToString()
+
+    assert accept(payload, KEY, authenticated=False).payload == known.SerializeToString()
 
 
 def test_an_empty_request_is_fine_and_holds_nothing() -> None:

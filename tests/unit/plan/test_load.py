@@ -153,3 +153,15 @@ def test_json_with_a_byte_order_mark_is_read() -> None:
     document = json.loads(load((PLANS / "good" / "minimal.yaml").read_text("utf-8"), "plan.yaml").canonical)
 
     assert load("\ufeff" + json.dumps(document), "plan.json").experiments
+
+
+def test_an_id_that_would_break_a_line_or_steer_a_terminal_is_shown_escaped() -> None:
+    minimal = (PLANS / "good" / "minimal.yaml").read_text("utf-8")
+    head, one = minimal.split("  rank-v2:\n")
+    error = refusal(f'{head}  "a\\e[31m\\nb":\n{one}  c:\n{one}')
+
+    assert [(p.line, p.path, p.message.partition(":")[0]) for p in error.problems] == [
+        (6, r'$.experiments["a\u001b[31m\nb"]', r"`a\x1b[31m\nb` is no name"),
+        (19, "$.experiments.c", r"this and `a\x1b[31m\nb` could both choose the cluster of one request"),
+    ]
+    assert len(str(error).splitlines()) == 2

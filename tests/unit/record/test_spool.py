@@ -74,9 +74,23 @@ def test_beyond_the_limit_nothing_is_taken_until_something_was_delivered(tmp_pat
     one = record("a")
     spool = Spool(tmp_path, limit=2 * len(one))
 
-    assert [spool.append(one), spool.append(one), spool.append(one)] == [True, True, False]
+    assert [spool.append(one), spool.append(one), spool.append(one)] == [1, 1, 0]
     drain(spool)
     assert spool.append(one)
+
+
+def test_what_is_no_request_is_refused_before_it_can_hide_the_records_behind_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for bad in (b"\x12\x00", record("a") + b"\x12\x00", record("a")[:-1], b"text"):
+        with pytest.raises(ValueError, match="span groups only"):
+            spool.append(bad)
+    spool.append(record("good"))
+
+    assert drain(spool) == ["good"]
+
+
+def test_a_request_of_several_groups_counts_them(tmp_path: Path) -> None:
+    assert Spool(tmp_path).append(record("a") + record("b")) == 2
 
 
 def test_delivered_files_are_deleted(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 import asyncio
+import struct
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collecting import ids, trace_request
-from meshtrial.errors import NoData
+from meshtrial.errors import NoData, StoreError
 from meshtrial.store.journal import Journal
 from meshtrial.store.layout import Layout
 from meshtrial.store.read import connect, open_snapshot
@@ -45,6 +47,21 @@ def test_no_store_and_an_empty_store_say_so_in_one_sentence(tmp_path: Path) -> N
     make_store(tmp_path / "empty", [])
     with pytest.raises(NoData, match=f"^the store {tmp_path}/empty holds no spans yet$"):
         connect(tmp_path / "empty")
+
+
+def test_a_damaged_segment_and_a_strange_journal_are_one_clear_error(tmp_path: Path) -> None:
+    damaged = make_store(tmp_path / "damaged", [(0, trace_request({}))], rolled=1)
+    Layout(damaged).parquet(1).write_bytes(b"no Parquet")
+    with pytest.raises(StoreError, match=rf"^the store {damaged} cannot be read: "):
+        connect(damaged)
+
+    strange = make_store(tmp_path / "strange", [(0, trace_request({"name": "x" * 50}))])
+    journal = Layout(strange).journal(1)
+    payload = b"something else"
+    checked = struct.pack("<q", 0) + payload
+    journal.write_bytes(struct.pack("<II", len(payload), zlib.crc32(checked)) + checked)
+    with pytest.raises(StoreError, match=r"holds what is no ExportTraceServiceRequest$"):
+        connect(strange)
 
 
 @pytest.mark.parametrize("rolled", [0, 1, 2, 3])

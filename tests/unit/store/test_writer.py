@@ -86,6 +86,29 @@ def test_what_a_killed_process_left_is_rolled_at_the_start(tmp_path: Path) -> No
     asyncio.run(main())
 
 
+def test_a_journal_that_cannot_be_rolled_is_kept_and_reported_and_the_others_are_rolled(
+    tmp_path: Path,
+) -> None:
+    async def leave(number: int, payload: bytes) -> None:
+        journal = Journal(Layout(tmp_path).journal(number), 2**20)
+        await journal.append(payload, 1)
+        await journal.close()
+
+    async def main() -> None:
+        Layout(tmp_path).create()
+        await leave(1, b"something else")
+        await leave(2, trace_request({}).SerializeToString())
+        async with Store.open(tmp_path, StoreSettings()) as store:
+            await first_segment(tmp_path)
+            expected = f"journal {Layout(tmp_path).journal(1)} holds what is no ExportTraceServiceRequest"
+            async with asyncio.timeout(5):
+                while store.status().roll_failure != expected:  # noqa: ASYNC110 - set from a thread
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert (Layout(tmp_path).journals(), Layout(tmp_path).segments()) == ([1], [2])
+
+
 def test_a_second_store_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with Store.open(tmp_path, StoreSettings()):

@@ -1,0 +1,79 @@
+"""docs/plan.md, held to what the reader knows."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from meshtrial.errors import PlanError
+from meshtrial.plan import arms, decision, experiments, load, metrics
+from meshtrial.plan.problems import Rule
+
+PAGE = (Path(__file__).parents[3] / "docs" / "plan.md").read_text("utf-8")
+SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^#{1,3} ", PAGE, flags=re.MULTILINE)}
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+
+SUPPORTED = {
+    "The document": load.REQUIRED,
+    "A metric": (*metrics.REQUIRED, *metrics.OPTIONAL),
+    "An experiment": (*experiments.REQUIRED, *experiments.OPTIONAL),
+    "`match`": experiments.CONDITIONS,
+    "`unit`": experiments.UNITS,
+    "An arm": (*arms.REQUIRED, *arms.OPTIONAL),
+    "`decision`": decision.REQUIRED,
+    "An entry of `primary`": decision.PRIMARY,
+}
+RESERVED = {
+    "the document": load.LATER,
+    "a metric": metrics.LATER,
+    "`window` of a metric": metrics.LATER_WINDOW,
+    "`kind` of a metric": metrics.LATER_KINDS,
+    "an experiment": experiments.LATER,
+    "`match`": experiments.LATER_CONDITIONS,
+    "`unit`": experiments.LATER_UNITS,
+    "`hash`": experiments.LATER_HASHES,
+    "`decision`": decision.LATER,
+    "`method` of a decision": decision.LATER_METHODS,
+    "an entry of `primary`": decision.LATER_PRIMARY,
+}
+
+
+@pytest.mark.parametrize("section", SUPPORTED)
+def test_each_table_lists_exactly_the_keys_that_the_reader_knows(section: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", SECTIONS[section], flags=re.MULTILINE)
+
+    assert sorted(rows) == sorted(SUPPORTED[section])
+
+
+def test_required_keys_are_told_from_the_others() -> None:
+    for section, keys in {
+        "A metric": metrics.REQUIRED,
+        "An experiment": experiments.REQUIRED,
+        "An arm": arms.REQUIRED,
+    }.items():
+        rows = re.findall(r"^\| `(\w+)` \|[^|]*\| required \|", SECTIONS[section], flags=re.MULTILINE)
+        assert sorted(rows) == sorted(keys)
+
+
+def test_each_reserved_word_is_listed_where_it_is_refused() -> None:
+    rows = re.findall(
+        r"^\| (.+?) \| (`.+`) \|$", SECTIONS["Not supported by this version yet"], flags=re.MULTILINE
+    )
+
+    assert {where: tuple(re.findall(r"`(\w+)`", words)) for where, words in rows} == RESERVED
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_the_examples_load(text: str) -> None:
+    assert load.load(text, "docs/plan.md").experiments
+
+
+@pytest.mark.parametrize("key", experiments.LATER)
+def test_a_reserved_key_is_refused_by_name(key: str) -> None:
+    text = EXAMPLES[0].replace("    control: v1\n", f"    control: v1\n    {key}: x\n", 1)
+    with pytest.raises(PlanError) as refused:
+        load.load(text, "plan.yaml")
+
+    assert [(p.path, p.rule, p.message) for p in refused.value.problems] == [
+        (f"$.experiments.rank-v2.{key}", Rule.NOT_SUPPORTED, f"`{key}` is not supported by this version yet")
+    ]
