@@ -7,9 +7,10 @@ from collections import Counter
 from e2e.test_split import arm_of, pseudonym
 from e2e.trial import Load, Trial, trial, until
 from plan_texts import RANK
+from proof import often
 
-KILLS = 20
-HANGS = 5
+KILLS = often(20, 200)
+HANGS = often(5, 25)
 
 
 def served(running: Trial, requests: int) -> Counter[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ from meshtrial.emit.envoy import envoy as emit_envoy
 from meshtrial.emit.target import Target
 from meshtrial.plan.load import load
 from meshtrial.store.read import connect
+from proof import often
 
 HEALTHY = "cluster.meshtrial.membership_healthy"
 SECRETS = {"MESHTRIAL_KEY": "an end-to-end test's key", "MESHTRIAL_TOKEN": "an end-to-end test's token"}
@@ -175,7 +176,7 @@ class Load:
 
     def _ask(self, client: int) -> None:
         connection = http.client.HTTPConnection(self.proxy, timeout=10)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + often(120, 1200)
         number = client
         while not self._stop.is_set() and time.monotonic() < deadline:
             user = f"user-{number % self.users}"

@@ -5,11 +5,9 @@ Built from OpenTelemetry's own messages rather than by its SDK's tracer: a tenth
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
@@ -52,15 +50,7 @@ def span_record(name: str, attributes: Attributes, traceparent: str, chance: byt
         end_time_unix_nano=timing.end,
     )
     set_attributes(span, attributes)
-    return request_of([span], "meshtrial").SerializeToString()
-
-
-def request_of(spans: Iterable[Span], service: str) -> ExportTraceServiceRequest:
-    """An OTLP request of spans that one service (`service.name`) wrote."""
-    resource = Resource()
-    set_attributes(resource, {"service.name": service})
-    scope = ScopeSpans(scope=InstrumentationScope(name="meshtrial", version=__version__), spans=spans)
-    return ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[scope])])
+    return _field(1, _RESOURCE + _field(2, _SCOPE + _field(2, span.SerializeToString())))
 
 
 def set_attributes(holder: Span | Resource, attributes: Attributes) -> None:
@@ -76,3 +66,27 @@ def set_attributes(holder: Span | Resource, attributes: Attributes) -> None:
                 added.int_value = value
             case _:
                 added.double_value = value
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A length-delimited field: https://protobuf.dev/programming-guides/encoding/#length-types."""
+    head = bytearray([number << 3 | 2])
+    length = len(content)
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + content
+
+
+def _service() -> bytes:
+    resource = Resource()
+    set_attributes(resource, {"service.name": "meshtrial"})
+    return ResourceSpans(resource=resource).SerializeToString()
+
+
+# What is the same in every record is serialised once; around it go the messages ResourceSpans and ScopeSpans.
+_RESOURCE: Final = _service()
+_SCOPE: Final = ScopeSpans(
+    scope=InstrumentationScope(name="meshtrial", version=__version__)
+).SerializeToString()

@@ -67,6 +67,7 @@ class Spool:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left = sorted(directory.glob("[0-9]*.otlp"))
             self._files = deque(_File(path, path.stat().st_size) for path in left)
+            self._waiting = sum(file.size for file in self._files)
             self._directory, self._next = directory, int(left[-1].stem) + 1 if left else 1
             self._open()
         except BlockingIOError as error:
@@ -77,8 +78,7 @@ class Spool:
     @property
     def waiting(self) -> int:
         """Bytes not yet delivered."""
-        with self._lock:
-            return sum(file.size - file.delivered for file in self._files)
+        return self._waiting
 
     def append(self, request: bytes) -> int:
         """Write an OTLP request; its records, 0 where the limit is reached or the disk does not take it.
@@ -90,7 +90,7 @@ class Spool:
         if len(whole.data) != len(request):
             raise ValueError("a spool takes OTLP requests of span groups only")
         with self._lock:
-            if sum(file.size - file.delivered for file in self._files) + len(request) > self._limit:
+            if self._waiting + len(request) > self._limit:
                 return 0
             try:
                 if self._files[-1].size >= self._file_bytes:
@@ -122,6 +122,7 @@ class Spool:
         """The next `length` bytes need not be kept."""
         with self._lock:
             self._files[0].delivered += length
+            self._waiting -= length
 
     def close(self) -> None:
         """Let the directory go: what was delivered is deleted, what was not waits for the next process."""
@@ -145,6 +146,7 @@ class Spool:
         file = self._files[-1]
         if os.write(self._descriptor, request) == len(request):
             file.size += len(request)
+            self._waiting += len(request)
             return True
         # A full disk took a part: cut it off, so that whole records follow each other.
         os.ftruncate(self._descriptor, file.size)
