@@ -43,6 +43,7 @@ try:
         otlp_grpc=Address.of(given["otlp_grpc"]),
         otlp_http=Address.of(given["otlp_http"]),
         forward=given.get("forward"),
+        forward_token=given.get("forward_token"),
         storage=StoreSettings(**given["storage"]),
     )))
 except MeshtrialError as error:

@@ -21,17 +21,21 @@ class Trial:
     """Rows of one experiment."""
 
     phase: str
-    experiment: str = "rank-v2"
+    plan: str
     kind: str = "header:x-user-id"
     rows: list[dict[str, object]] = field(default_factory=list)
 
     def expose(
-        self, unit: int, arm: str, second: float, phase: str | None = None, exposed: bool = True
+        self,
+        unit: int,
+        arm: str,
+        second: float,
+        phase: str | None = None,
+        exposed: bool = True,
+        **other: object,
     ) -> None:
-        self._add(
-            "meshtrial.exposure", unit, second, Arm=arm, Phase=phase or self.phase, Exposed=exposed,
-            Experiment=self.experiment,
-        )  # fmt: skip
+        usual = {"Experiment": "rank-v2", "Plan": self.plan, "Phase": phase or self.phase}
+        self._add("meshtrial.exposure", unit, second, **{**usual, "Arm": arm, "Exposed": exposed, **other})
 
     def outcome(self, unit: int, name: str, second: float, **values: float) -> None:
         self._add("meshtrial.outcome", unit, second, Outcome=name, OutcomeValues=list(values.items()))

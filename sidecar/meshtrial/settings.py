@@ -128,7 +128,8 @@ TOKEN = Secret("token", "the token that outcomes must carry", ("collect",))
 OTLP_TOKEN = Secret("otlp_token", "the token of OTLP spans, needed beyond loopback", ("serve", "collect"))
 
 SETTINGS = (LISTEN, ADMIN, COLLECTOR, SPOOL, LATE_AFTER, STORE, OTLP_GRPC, OTLP_HTTP, FORWARD, PLAN)
-SECRETS = (KEY, TOKEN, OTLP_TOKEN)
+FORWARD_TOKEN = Secret("forward_token", "the token that the receiver of --forward asks for", ("collect",))
+SECRETS = (KEY, TOKEN, OTLP_TOKEN, FORWARD_TOKEN)
 
 
 def settings_page() -> str:

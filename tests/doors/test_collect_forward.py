@@ -13,6 +13,7 @@ from pathlib import Path
 
 import grpc
 import pyarrow.parquet as pq
+import pytest
 
 from collecting import EXPORT, SECRET, RunningCollector, collector, ids, trace_request
 from meshtrial.store.read import connect, open_snapshot
@@ -32,12 +33,12 @@ def stored(running: RunningCollector) -> set[tuple[str, str]]:
 
 def delivered(running: RunningCollector) -> bool:
     forward: dict[str, object] = running.health()[1]["components"]["forward"]
-    return forward == {"status": "ok", "waiting_bytes": 0, "lost": 0}
+    return forward == {"status": "ok", "reason": None, "waiting_bytes": 0, "lost": 0}
 
 
 @contextmanager
-def receiver(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
-    """A receiver that keeps what it got (still compressed) and always answers with this status."""
+def receiver(status: int = 200, body: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
+    """A receiver that keeps what it got (still compressed) and always answers with this."""
     got: list[bytes] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,8 +47,9 @@ def receiver(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
         def do_POST(self) -> None:
             got.append(self.rfile.read(int(self.headers["content-length"])))
             self.send_response(status)
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -115,8 +117,48 @@ def test_what_the_receiver_refuses_for_good_is_counted_and_logged(tmp_path: Path
         assert 'meshtrial_forward_requests_total{state="failed"} 1.0' in first.metrics()
         first.process.terminate()
         _, error = first.process.communicate(timeout=20)
-        assert "the receiver answered 400 Bad Request" in error
+        assert f"{url} answered 400" in error
         assert len(got) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [(401, b"", "answered 401"), (404, b"", "answered 404"), (200, b"<html>", "is no OTLP receiver")],
+)
+def test_what_a_person_can_mend_loses_nothing(tmp_path: Path, status: int, body: bytes, reason: str) -> None:
+    with receiver(status, body) as (url, got):
+        with collector(tmp_path, forward=url) as first:
+            first.send_spans(trace_request({}))
+            until(lambda: len(got) > 1)
+            forward = first.health()[1]["components"]["forward"]
+            assert (forward["status"], forward["lost"]) == ("degraded", 0)
+            assert reason in forward["reason"]
+            assert forward["waiting_bytes"] > 0
+        with receiver() as (mended, arrived), collector(tmp_path, forward=mended) as again:
+            until(lambda: len(arrived) == 1)
+            until(lambda: delivered(again))
+
+
+def test_outcomes_are_taken_by_a_second_collector_that_is_shown_its_token(tmp_path: Path) -> None:
+    outcome = {"id": "o", "unit": {"kind": "request", "value": "x"}, "name": "n", "time": 1}
+    for token, taken in ((None, 0), ("the second one's token", 1)):
+        folder = tmp_path / str(taken)
+        with (
+            collector(folder / "second", otlp_token=token) as second,
+            collector(folder / "first", forward=second.http, forward_token=token) as first,
+        ):
+            assert first.send_outcomes(outcome)[0] == 200
+            until(lambda: first.health()[1]["components"]["forward"]["waiting_bytes"] == 0)
+            forward = first.health()[1]["components"]["forward"]
+            assert forward["lost"] == 1 - taken  # what the receiver drops is told
+
+
+def test_a_collector_does_not_forward_to_itself(tmp_path: Path) -> None:
+    with collector(tmp_path / "probe") as probe:
+        address = probe.http.removeprefix("http://")
+    refused = pytest.raises(AssertionError, match=f"--forward http://{address} is this collector itself")
+    with refused, collector(tmp_path, otlp_http=address, forward=f"http://{address}"):
+        pass
 
 
 def test_a_clear_unit_is_in_no_file_of_the_store_and_in_nothing_that_is_forwarded(tmp_path: Path) -> None:

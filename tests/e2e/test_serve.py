@@ -75,12 +75,10 @@ def test_what_cannot_be_used_is_named(plan: Path, tmp_path: Path) -> None:
     cases = {
         ("--listen", "nowhere"): "`nowhere` is no address: write HOST:PORT, such as 127.0.0.1:9002\n",
         ("--listen", "192.0.2.1:9002"): "cannot listen on 192.0.2.1:9002: ",
-        ("--listen", "unix:/nowhere/at/all"): "cannot listen on unix:/nowhere/at/all: ",
-        ("--admin", "9003"): "`9003` is no address: write HOST:PORT, such as 127.0.0.1:9002\n",
-        (
-            "--collector",
-            "localhost:4318",
-        ): "`localhost:4318` is no URL of an OTLP receiver; write http://127.0.0.1:4318\n",
+        ("--listen", "unix:/nowhere/at/all"): "cannot listen on unix:/nowhere/at/all: write unix:/path in a ",
+        ("--listen", "unix:"): "cannot listen on unix:: write unix:/path in a directory that exists\n",
+        ("--admin", "9003"): "--admin: `9003` is no address: write HOST:PORT, such as 127.0.0.1:9002\n",
+        ("--collector", "localhost:4318"): "the URL of an OTLP receiver is written http://127.0.0.1:4318",
         ("--late-after", "-1"): "--late-after: -1.0 is not between 0 and 60,000 milliseconds\n",
         ("--spool", "/proc/nowhere"): "the spool /proc/nowhere cannot be written: ",
     }
@@ -101,7 +99,7 @@ def test_what_cannot_be_used_is_named(plan: Path, tmp_path: Path) -> None:
 
 def test_a_settings_file_is_read_and_its_typos_refused(plan: Path, tmp_path: Path) -> None:
     (tmp_path / "meshtrial.toml").write_text('admin = "wrong"\n')
-    assert serve(tmp_path, plan)[1].startswith("`wrong` is no address")
+    assert serve(tmp_path, plan)[1].startswith("--admin: `wrong` is no address")
     (tmp_path / "meshtrial.toml").write_text('admn = "127.0.0.1:0"\n')
     status, said = serve(tmp_path, plan)
     assert (status, said.startswith("meshtrial.toml: unknown setting `admn`; known: admin, ")) == (2, True)
@@ -111,13 +109,14 @@ def test_a_stop_while_nobody_asks_is_quick_and_clean(plan: Path, tmp_path: Path)
     arguments = ["-m", "meshtrial", "serve", str(plan), *ANYWHERE, "--spool", str(tmp_path / "spool")]
     with program("serve", arguments, tmp_path, SECRETS) as started:
         health = json.loads(urllib.request.urlopen(started.where["admin"] + "/healthz").read())
-        assert health["plan"] == {"ok": True, "digest": started.where["plan"]}
+        assert health["status"] == "ok"
+        assert health["components"]["plan"]["digest"] == started.where["plan"]
         began = time.monotonic()
         started.process.signal(signal.SIGTERM)
         assert started.process.child.wait(10) == 0
         assert time.monotonic() - began < 3
     events = [json.loads(line)["event"] for line in (tmp_path / "serve.log").read_text().splitlines()]
-    assert events == ["ready", "stopping"]
+    assert events == ["ready", "stopping", "stopped"]
 
 
 def test_it_needs_none_of_the_extras_and_stays_under_100_megabytes(plan: Path, tmp_path: Path) -> None:

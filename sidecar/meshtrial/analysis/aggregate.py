@@ -7,7 +7,7 @@ import duckdb
 
 from meshtrial.analysis import queries
 from meshtrial.analysis.evidence import Compared, Evidence, Measured, Progress, Stray
-from meshtrial.plan.model import Experiment, Metric, MetricKind, Primary
+from meshtrial.plan.model import Experiment, Metric, MetricKind, Plan, Primary
 from meshtrial.stats.estimate import Comparison, NotEstimable
 from meshtrial.stats.moments import Moments, compare_means
 from meshtrial.stats.proportion import Proportion, compare_proportions
@@ -15,7 +15,7 @@ from meshtrial.stats.proportion import Proportion, compare_proportions
 _SECOND = 1_000_000_000
 
 
-def gather(connection: duckdb.DuckDBPyConnection, experiment: Experiment, now: int) -> Evidence:
+def gather(connection: duckdb.DuckDBPyConnection, plan: Plan, experiment: Experiment, now: int) -> Evidence:
     """Reduce a store to the evidence on one experiment.
 
     Units count from their first exposure in the present phase. The data are cut where planned size and
@@ -24,10 +24,11 @@ def gather(connection: duckdb.DuckDBPyConnection, experiment: Experiment, now: i
 
     Args:
         connection: Has the view `otel_traces`.
-        experiment: As the present plan has it.
+        plan: The present plan.
+        experiment: One of its experiments.
         now: Nanoseconds since 1970.
     """
-    table = _Table(connection, experiment, now)
+    table = _Table(connection, plan, experiment, now)
     progress = table.progress()
     until = now if progress.decided_at is None else progress.decided_at
     rule = experiment.decision
@@ -44,6 +45,7 @@ def gather(connection: duckdb.DuckDBPyConnection, experiment: Experiment, now: i
 @dataclass(frozen=True, slots=True)
 class _Table:
     connection: duckdb.DuckDBPyConnection
+    plan: Plan
     experiment: Experiment
     now: int
 
@@ -51,13 +53,17 @@ class _Table:
         named = {name: value for name, value in values.items() if f"${name}" in query}
         return self.connection.execute(query, named).fetchall()
 
+    def _count(self, query: str, **values: object) -> int:
+        return int(self._rows(query, **values)[0][0])
+
     def _closing(self) -> int:
         """A unit is closed when the longest window has passed, so that all metrics have the same units."""
         return max(primary.metric.window for primary in self.experiment.decision.primary) * _SECOND
 
     def progress(self) -> Progress:
         experiment, rule = self.experiment, self.experiment.decision
-        self._rows(queries.UNITS, experiment=experiment.id, kind=experiment.unit.kind)
+        of_experiment = {"experiment": experiment.id, "kind": experiment.unit.kind}
+        self._rows(queries.UNITS, **of_experiment)
         phase = {"phase": experiment.phase}
         started = self._rows(queries.STARTED, **phase)[0][0]
         complete = self._rows(queries.SIZE_REACHED, **phase, planned=rule.planned_units)
@@ -66,11 +72,15 @@ class _Table:
             both = max(complete[0][0] + self._closing(), started + rule.minimum_duration * _SECOND)
             decided_at = both if both <= self.now else None
         until = self.now if decided_at is None else decided_at
+        phases = self._rows(queries.PHASES)
+        other_kinds = self._count(queries.OTHER_KINDS, **of_experiment)
         return Progress(
             started=started,
             exposed=dict(self._rows(queries.EXPOSED, **phase)),
-            closed=self._rows(queries.CLOSED, **phase, window=self._closing(), until=until)[0][0],
-            other_phases=sum(n for phase_id, n in self._rows(queries.PHASES) if phase_id != experiment.phase),
+            closed=self._count(queries.CLOSED, **phase, window=self._closing(), until=until),
+            other_phases=sum(units for other, units in phases if other != experiment.phase) + other_kinds,
+            other_plans=self._count(queries.OTHER_PLANS, **of_experiment, **phase, plan=self.plan.digest),
+            stored=tuple(name for (name,) in self._rows(queries.STORED)),
             decided_at=decided_at,
         )
 
@@ -89,8 +99,9 @@ class _Table:
             samples = {arm.id: Moments(shift) for arm in self.experiment.arms}
             for arm, units, total, squares in self._rows(queries.MOMENTS, shift=shift):
                 samples[arm] = Moments(shift, units, total, squares)
-        stray = Stray(*self._rows(queries.STRAY, **of_outcome, window=window)[0])
-        return Measured(metric, samples, stray)
+        names = tuple(name for (name,) in self._rows(queries.OUTCOME_NAMES))
+        counts = self._rows(queries.STRAY, **of_outcome, window=window)[0]
+        return Measured(metric, samples, Stray(names, *counts))
 
 
 def value_of(sample: Proportion | Moments) -> float | NotEstimable:

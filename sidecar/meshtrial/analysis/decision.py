@@ -59,11 +59,22 @@ def withheld(evidence: Evidence) -> str | None:
     if progress.decided_at is not None:
         return None
     if progress.started is None:
-        return "no unit was exposed yet"
+        return _nobody(evidence)
     if progress.closed < rule.planned_units:
         return f"{progress.closed:,} of {rule.planned_units:,} planned units have closed windows"
     ends = datetime.fromtimestamp(progress.started / 1e9 + rule.minimum_duration, UTC)
     return f"the minimum duration ends at {ends:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _nobody(evidence: Evidence) -> str:
+    """Why there is no unit, as far as the store tells."""
+    progress, experiment = evidence.progress, evidence.experiment.id
+    if progress.other_phases:
+        left_out = f"{progress.other_phases:,} were under another"
+        return f"no unit was exposed under the present allocation, {left_out}"
+    if progress.stored and experiment not in progress.stored:
+        return f"the store has no exposure of {experiment}, but of {', '.join(progress.stored)}"
+    return "no unit was exposed yet"
 
 
 def _unhealthy(_: Evidence, health: tuple[Check, ...]) -> Verdict | None:

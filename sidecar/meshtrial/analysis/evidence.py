@@ -20,7 +20,11 @@ class Progress:
     closed: int
     """Units whose windows have closed, of all arms."""
     other_phases: int
-    """Units first exposed under another allocation: left out of every arm."""
+    """Units first exposed under another allocation, another kind of unit included: left out of every arm."""
+    other_plans: int
+    """Units exposed under another plan of the same allocation: metrics or the decision may have changed."""
+    stored: tuple[str, ...]
+    """Experiments that the store has exposures of, 20 at most."""
     decided_at: int | None
     """When planned size and minimum duration were first both met; None before that."""
 
@@ -29,6 +33,8 @@ class Progress:
 class Stray:
     """Outcomes of one metric that no unit's value holds."""
 
+    names: tuple[str, ...]
+    """Names of outcomes that the store has, 20 at most."""
     never_exposed: int
     before_exposure: int
     after_window: int

@@ -1,8 +1,9 @@
 """Is the trial what the plan says?  Asked before any verdict; pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from meshtrial.analysis.evidence import Evidence
+from meshtrial.analysis.evidence import Evidence, Measured
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.srm import srm
 
@@ -16,14 +17,14 @@ class Check:
 
     check: str
     passed: bool | None
-    """None where the data do not allow the question yet."""
+    """None where there is nothing to pass or fail: the detail is a note."""
     p_value: float | None
     detail: str
 
 
 def check_health(evidence: Evidence) -> tuple[Check, ...]:
     """All checks, in the order in which they are shown."""
-    return (sample_ratio(evidence), known_arms(evidence), one_allocation(evidence), outcomes_join(evidence))
+    return tuple(check(evidence) for check in _CHECKS)
 
 
 def sample_ratio(evidence: Evidence) -> Check:
@@ -59,31 +60,49 @@ def one_allocation(evidence: Evidence) -> Check:
         return Check(
             "one_allocation", True, None, "all units were first exposed under the present allocation"
         )
-    return Check(
-        "one_allocation",
-        True,
-        None,
-        f"{left_out:,} units first exposed under another allocation are left out",
+    detail = f"{left_out:,} units first exposed under another allocation are left out"
+    return Check("one_allocation", None, None, detail)
+
+
+def one_plan(evidence: Evidence) -> Check:
+    """Exposures under another plan: the rule that judges may be younger than the data. Said, not judged."""
+    others = evidence.progress.other_plans
+    if not others:
+        return Check("one_plan", True, None, "all exposures were recorded under the plan that judges")
+    detail = (
+        f"{others:,} units were exposed under another plan: if its metrics, size or rule changed since, "
+        "this verdict is not the one that was planned"
     )
+    return Check("one_plan", None, None, detail)
 
 
 def outcomes_join(evidence: Evidence) -> Check:
     """Outcomes that no unit's value holds: said, not judged."""
-    said = []
-    for measured in evidence.measured:
-        stray = measured.stray
-        parts = [
-            f"{number:,} {what}"
-            for number, what in (
-                (stray.never_exposed, "of units never exposed"),
-                (stray.before_exposure, "before the unit's exposure"),
-                (stray.after_window, "after the window"),
-                (stray.lacking_value, f"without the field `{measured.metric.value}`, taken as 0"),
-            )
-            if number
-        ]
-        if parts:
-            said.append(f"{measured.metric.id}: {', '.join(parts)}")
-    return Check(
-        "outcomes_join", True, None, "; ".join(said) or "every outcome falls into an exposed unit's window"
-    )
+    notes = [note for measured in evidence.measured if (note := _strays(measured))]
+    if notes:
+        return Check("outcomes_join", None, None, "; ".join(notes))
+    return Check("outcomes_join", True, None, "every outcome falls into an exposed unit's window")
+
+
+def _strays(measured: Measured) -> str:
+    metric, stray = measured.metric, measured.stray
+    if metric.outcome not in stray.names:
+        stored = ", ".join(stray.names) or "none at all"
+        return f"{metric.id}: no outcome `{metric.outcome}` is stored, but {stored}"
+    counts = {
+        "of units never exposed": stray.never_exposed,
+        "before the unit's exposure": stray.before_exposure,
+        "after the window": stray.after_window,
+        f"without the field `{metric.value}`, taken as 0": stray.lacking_value,
+    }
+    parts = [f"{count:,} {what}" for what, count in counts.items() if count]
+    return f"{metric.id}: {', '.join(parts)}" if parts else ""
+
+
+_CHECKS: tuple[Callable[[Evidence], Check], ...] = (
+    sample_ratio,
+    known_arms,
+    one_allocation,
+    one_plan,
+    outcomes_join,
+)

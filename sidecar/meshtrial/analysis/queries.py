@@ -17,6 +17,27 @@ GROUP BY Unit
 
 PHASES = "SELECT Phase, count(*) FROM units GROUP BY Phase"
 
+OTHER_KINDS = """
+SELECT count(DISTINCT Unit) FROM otel_traces
+WHERE SpanName = 'meshtrial.exposure' AND Experiment = $experiment AND UnitKind <> $kind AND Exposed
+"""
+"""Units of another kind: the plan split by another header once."""
+
+OTHER_PLANS = """
+SELECT count(DISTINCT Unit) FROM otel_traces
+WHERE SpanName = 'meshtrial.exposure' AND Experiment = $experiment AND Phase = $phase AND Plan <> $plan
+  AND Exposed
+"""
+
+STORED = """
+SELECT DISTINCT Experiment FROM otel_traces WHERE SpanName = 'meshtrial.exposure' AND Experiment IS NOT NULL
+ORDER BY 1 LIMIT 20
+"""
+
+OUTCOME_NAMES = """
+SELECT DISTINCT Outcome FROM otel_traces WHERE SpanName = 'meshtrial.outcome' ORDER BY 1 LIMIT 20
+"""
+
 EXPOSED = "SELECT Arm, count(*) FROM units WHERE Phase = $phase GROUP BY Arm"
 
 STARTED = "SELECT min(First) FROM units WHERE Phase = $phase"

@@ -12,7 +12,7 @@ from meshtrial.plan.model import MetricKind
 from meshtrial.stats.estimate import Interval
 
 _COLOURS = {"ship": "green", "keep_control": "yellow", "wait": "cyan", "unhealthy": "red"}
-_MARKS = {True: Text("passed", "green"), False: Text("FAILED", "bold red"), None: Text("not yet", "dim")}
+_MARKS = {True: Text("passed", "green"), False: Text("FAILED", "bold red"), None: Text("note", "cyan")}
 
 
 def render(report: Report) -> RenderableType:
@@ -39,10 +39,12 @@ def _verdict(report: Report) -> Panel:
 
 def _arms(report: Report) -> Table:
     progress = report.progress
-    table = _table(f"Units: {progress.closed_units:,} of {progress.planned_units:,} planned")
+    table = _table(
+        f"Units: {progress.closed_units:,} of {progress.planned_units:,} planned have closed windows"
+    )
     total = sum(arm.units for arm in report.arms)
-    table.add_column("arm")
-    for name in ("planned", "units", "share"):
+    table.add_column("arm", overflow="fold")
+    for name in ("planned", "exposed", "share"):
         table.add_column(name, justify="right")
     for arm in report.arms:
         share = f"{arm.units / total:.1%}" if total else ""
@@ -52,9 +54,11 @@ def _arms(report: Report) -> Table:
 
 def _metric(metric: MetricPart) -> Table:
     table = _table(f"{metric.metric} ({metric.role}, {metric.kind})")
-    table.add_column("arm")
-    for name in ("units", "value", "effect", "interval", "relative", "p"):
+    table.add_column("arm", overflow="fold")
+    for name in ("analysed", "value", "effect"):
         table.add_column(name, justify="right", no_wrap=True)
+    for name in ("interval", "relative", "p"):  # what wraps first on a narrow terminal
+        table.add_column(name, justify="right", overflow="fold")
     comparisons = {c.arm: c for c in metric.comparisons}
     kind = MetricKind(metric.kind)
     for arm in metric.arms:

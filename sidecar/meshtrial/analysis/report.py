@@ -34,7 +34,7 @@ class HealthPart(msgspec.Struct, frozen=True, kw_only=True):
 
     check: str
     passed: bool | None
-    """null where the data do not allow the question yet."""
+    """null where there is nothing to pass or fail: the detail is a note."""
     p_value: float | None
     detail: str
 
@@ -129,7 +129,7 @@ def make_report(
         now: Nanoseconds since 1970.
         peek: Show estimates that the method withholds; the verdict does not change.
     """
-    evidence = gather(connection, experiment, now)
+    evidence = gather(connection, plan, experiment, now)
     health = check_health(evidence)
     verdict = decide_trial(evidence, health)
     return Report(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from meshtrial import settings
-from meshtrial.cli.options import option, read_secret, require_secret
+from meshtrial.cli.options import address, option, read_secret, require_secret
 
 
 def collect(
@@ -15,6 +15,7 @@ def collect(
     key_file: Annotated[Path | None, option(settings.KEY.file)] = None,
     token_file: Annotated[Path | None, option(settings.TOKEN.file)] = None,
     otlp_token_file: Annotated[Path | None, option(settings.OTLP_TOKEN.file)] = None,
+    forward_token_file: Annotated[Path | None, option(settings.FORWARD_TOKEN.file)] = None,
 ) -> None:
     """Receive spans (OTLP) and outcomes (JSON over HTTP), and store them.
 
@@ -25,7 +26,6 @@ def collect(
 
     from meshtrial import logs
     from meshtrial.collect.service import CollectSettings, run
-    from meshtrial.listening import Address
     from meshtrial.record.pseudonym import PseudonymKey
 
     otlp_token = read_secret(settings.OTLP_TOKEN, otlp_token_file)
@@ -34,9 +34,10 @@ def collect(
         key=PseudonymKey.of(require_secret(settings.KEY, key_file).encode()),
         token=require_secret(settings.TOKEN, token_file).encode(),
         otlp_token=None if otlp_token is None else otlp_token.encode(),
-        otlp_grpc=Address.of(otlp_grpc),
-        otlp_http=Address.of(otlp_http),
+        otlp_grpc=address(settings.OTLP_GRPC, otlp_grpc),
+        otlp_http=address(settings.OTLP_HTTP, otlp_http),
         forward=forward,
+        forward_token=read_secret(settings.FORWARD_TOKEN, forward_token_file),
     )
     logs.configure()
     uvloop.run(run(chosen))

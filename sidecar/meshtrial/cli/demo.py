@@ -30,4 +30,9 @@ def demo(
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)
-    tell(out, Console())
+    console = Console()
+    try:
+        tell(out, console)
+    except KeyboardInterrupt:
+        console.print("Stopped, and everything that was started with it.")
+        raise

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from meshtrial.errors import SettingError
+from meshtrial.listening import Address
 from meshtrial.settings import SECRETS, SETTINGS, Secret, Setting
 
 CONFIG_VARIABLE = "MESHTRIAL_CONFIG"
@@ -17,6 +18,18 @@ _CONFIG_FILE = "meshtrial.toml"
 def option(setting: Setting) -> Any:  # noqa: ANN401 - Typer's own marker type is not public
     """The option of a setting; Typer reads its variable as well."""
     return typer.Option(setting.flag, envvar=setting.variable, help=setting.meaning)
+
+
+def address(setting: Setting, text: str) -> Address:
+    """The address that a setting holds.
+
+    Raises:
+        SettingError: It holds none; the setting is named.
+    """
+    try:
+        return Address.of(text)
+    except SettingError as error:
+        raise SettingError(f"{setting.flag}: {error}") from None
 
 
 def read_secret(secret: Secret, file: Path | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from meshtrial import settings
-from meshtrial.cli.options import option, read_secret, require_secret
+from meshtrial.cli.options import address, option, read_secret, require_secret
 from meshtrial.errors import SettingError
 
 
@@ -30,14 +30,13 @@ def serve(
     from meshtrial import logs
     from meshtrial.cli.plan_file import read_plan
     from meshtrial.doors.service import ServeSettings, run
-    from meshtrial.listening import Address
     from meshtrial.record.pseudonym import PseudonymKey
 
     if not 0 <= late_after < 60_000:
         raise SettingError(f"--late-after: {late_after} is not between 0 and 60,000 milliseconds")
     chosen = ServeSettings(
         listen=listen,
-        admin=Address.of(admin),
+        admin=address(settings.ADMIN, admin),
         collector=collector,
         collector_token=read_secret(settings.OTLP_TOKEN, otlp_token_file),
         spool=spool,

@@ -11,11 +11,11 @@ from meshtrial.record.otlp_http import OtlpHttp
 from meshtrial.record.spool import Spool
 
 
-def forward_to(url: str, store: Path) -> Delivery:
-    """Start forwarding to the receiver at `url` (`http://host:4318`).
+def forward_to(url: str, token: str | None, store: Path) -> Delivery:
+    """Start forwarding to the receiver at `url` (`http://host:4318`), which may ask for a token.
 
     Raises:
         SettingError: The URL or the spool cannot be used.
     """
-    receiver = OtlpHttp(url)
+    receiver = OtlpHttp(url, token)
     return Delivery(Spool(store / "forward"), receiver.send)

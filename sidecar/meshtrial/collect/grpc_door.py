@@ -67,6 +67,6 @@ class GrpcDoor:
                 payload, door="grpc", authenticated=self._otlp_token is not None
             )
         except Refused as refusal:
-            self._intake.metrics.refused.labels("grpc", str(refusal.status)).inc()
+            self._intake.refuse("grpc", refusal)
             await context.abort(_CODES[refusal.status], str(refusal))  # raises
         return accepted.answer()

@@ -12,6 +12,7 @@ every one of its outcomes was refused; with `{"error": sentence}` when nothing i
 """
 
 import zlib
+from collections.abc import Mapping
 from typing import Final
 
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it ships no marker
@@ -86,19 +87,14 @@ class HttpDoor:
 
     async def _health(self, _: Request) -> Response:
         store = self._intake.store.status()
-        components: dict[str, dict[str, object]] = {
+        components: dict[str, Mapping[str, object]] = {
             "store": {
                 "status": "failing" if store.write_failure else "degraded" if store.roll_failure else "ok",
                 "reason": store.write_failure or store.roll_failure,
             }
         }
         if self._intake.forward is not None:
-            counts = self._intake.forward.counts()
-            components["forward"] = {
-                "status": "degraded" if counts.failing else "ok",
-                "waiting_bytes": counts.waiting_bytes,
-                "lost": counts.overflowed + counts.failed,
-            }
+            components["forward"] = self._intake.forward.counts().health()
         worst = max((str(c["status"]) for c in components.values()), key=["ok", "degraded", "failing"].index)
         return JSONResponse({"status": worst, "components": components}, 503 if worst == "failing" else 200)
 
@@ -107,7 +103,7 @@ class HttpDoor:
 
     def _refuse(self, door: str, refusal: Refused) -> dict[str, str]:
         """Count a refused request; the headers of its answer."""
-        self._intake.metrics.refused.labels(door, str(refusal.status)).inc()
+        self._intake.refuse(door, refusal)
         match refusal.status:
             case 401:
                 return {"www-authenticate": "Bearer"}

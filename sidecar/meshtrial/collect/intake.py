@@ -7,9 +7,13 @@ import time
 
 from meshtrial.collect import outcomes, spans
 from meshtrial.collect.metrics import Metrics
+from meshtrial.errors import Refused
+from meshtrial.logs import EventLog
 from meshtrial.record.delivery import Delivery
 from meshtrial.record.pseudonym import PseudonymKey
 from meshtrial.store.writer import Store
+
+_log = EventLog("collect")
 
 
 class Intake:
@@ -18,6 +22,14 @@ class Intake:
     def __init__(self, store: Store, key: PseudonymKey, forward: Delivery | None, metrics: Metrics) -> None:
         self.store, self.forward, self.metrics = store, forward, metrics
         self._key = key
+        self._told: set[tuple[str, int]] = set()
+
+    def refuse(self, door: str, refusal: Refused) -> None:
+        """Count a refused request; the first of its kind at each door is logged too."""
+        self.metrics.refused.labels(door, str(refusal.status)).inc()
+        if (door, refusal.status) not in self._told:
+            self._told.add((door, refusal.status))
+            _log.warning("refused", door=door, status=refusal.status, reason=str(refusal))
 
     async def take_spans(self, payload: bytes, *, door: str, authenticated: bool) -> spans.Accepted:
         """Take an OTLP request; `authenticated` when the client showed the door's token.

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from meshtrial.collect.forward import forward_to
 from meshtrial.collect.grpc_door import GrpcDoor
@@ -43,6 +44,8 @@ class CollectSettings:
     """What clients that send spans must show; None for nothing, on loopback only."""
     forward: str | None = None
     """URL of the OTLP/HTTP receiver that gets a copy of what is stored."""
+    forward_token: str | None = field(default=None, repr=False)
+    """What that receiver must be shown; another collector takes outcomes only with it."""
     storage: StoreSettings = field(default_factory=StoreSettings)
     """When journals are rolled."""
 
@@ -69,8 +72,9 @@ async def run(settings: CollectSettings) -> None:
         grpc_at = await stack.enter_async_context(_grpc(intake, settings))
         http_socket = bind(settings.otlp_http)
         door = HttpDoor(intake, settings.token, settings.otlp_token)
-        await stack.enter_async_context(http_server(door.app, http_socket))
         http_at = address_of(http_socket)
+        _check_forward(settings, http_at)
+        await stack.enter_async_context(http_server(door.app, http_socket))
         _log.info("ready", otlp_grpc=str(grpc_at), otlp_http=f"http://{http_at}", store=str(settings.store))
         await stop.wait()
         _log.info("stopping")
@@ -92,12 +96,22 @@ def _check_tokens(settings: CollectSettings) -> None:
             )
 
 
+def _check_forward(settings: CollectSettings, own: Address) -> None:
+    """A collector that forwards to itself would store every span again and again."""
+    if settings.forward is None:
+        return
+    to = urlsplit(settings.forward)
+    here = {own.host, "localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 - compared, not bound
+    if to.port == own.port and to.hostname in here:
+        raise SettingError(f"--forward {settings.forward} is this collector itself")
+
+
 @asynccontextmanager
 async def _forwarding(settings: CollectSettings, metrics: Metrics) -> AsyncIterator[Delivery | None]:
     if settings.forward is None:
         yield None
         return
-    forward = forward_to(settings.forward, settings.store)
+    forward = forward_to(settings.forward, settings.forward_token, settings.store)
     metrics.watch_forward(forward.counts)
     try:
         yield forward

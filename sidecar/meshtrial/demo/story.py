@@ -1,8 +1,11 @@
 """`meshtrial demo`: two models, one proxy, a real split, and a report that was earned."""
 
+import fcntl
 import json
 import secrets
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -56,7 +59,11 @@ def tell(directory: Path, console: Console) -> Report:
         DemoFailed: A step did not end as it must.
         NotStarted: A program did not come up.
     """
-    _prepare(directory)
+    with _prepared(directory):
+        return _told(directory, console)
+
+
+def _told(directory: Path, console: Console) -> Report:
     text = resources.files("meshtrial.demo").joinpath("plan.yaml").read_text("utf-8")
     (directory / "plan.yaml").write_text(text)
     plan = load(text, "plan.yaml")
@@ -77,13 +84,26 @@ def tell(directory: Path, console: Console) -> Report:
     return report
 
 
-def _prepare(directory: Path) -> None:
-    if directory.exists() and any(directory.iterdir()):
-        if not (directory / _MARK).exists():
+@contextmanager
+def _prepared(directory: Path) -> Iterator[None]:
+    """An empty directory of our own; an earlier demo's is replaced, a running one's is not."""
+    mark = directory / _MARK
+    try:
+        if directory.exists() and any(directory.iterdir()) and not mark.exists():
             raise DemoFailed(f"{directory} exists and is no earlier demo: choose another with --out")
-        shutil.rmtree(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / _MARK).touch()
+        directory.mkdir(parents=True, exist_ok=True)
+        with mark.open("a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for old in directory.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
+                elif old != mark:
+                    old.unlink()
+            yield
+    except BlockingIOError:
+        raise DemoFailed(f"another demo is running in {directory}: choose another with --out") from None
+    except OSError as error:
+        raise DemoFailed(f"the demo failed in {directory}: {error}") from error
 
 
 @contextmanager
@@ -194,14 +214,16 @@ def _split_table(split: Sequence[Split]) -> Table:
 
 
 def _say_what_next(directory: Path, experiment: Experiment, console: Console) -> None:
-    plan = directory / "plan.yaml"
+    meshtrial = "meshtrial" if shutil.which("meshtrial") else sys.argv[0]
+    plan, store = directory / "plan.yaml", directory / "store"
     console.print(f"\nEverything the demo made is in [bold]{directory}[/]. Three things to try:")
-    for command, why in (
-        (f"meshtrial explain {plan} {experiment.id} user-0001", "why this user got this model"),
+    for words, why in (
+        (["explain", plan, experiment.id, "user-0001"], "why this user got this model"),
+        (["report", experiment.id, "--plan", plan, "--store", store, "--json"], "the report for programs"),
         (
-            f"meshtrial report {experiment.id} --plan {plan} --store {directory / 'store'} --json",
-            "for programs",
+            ["size", "--baseline", "74%", "--effect", "4pp", "--alpha", "2.5%"],
+            "users that half the effect takes",
         ),
-        ("meshtrial size --baseline 74% --effect 4pp", "how many users half the effect would take"),
     ):
-        console.print(f"  [cyan]{command}[/]  [dim]{why}[/]", soft_wrap=True)
+        command = shlex.join([meshtrial, *map(str, words)])
+        console.print(f"  [cyan]{command}[/]  [dim]# {why}[/]", soft_wrap=True, highlight=False)

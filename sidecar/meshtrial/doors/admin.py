@@ -15,17 +15,12 @@ from meshtrial.record.delivery import Counts
 def admin_app(plan: Plan, recording: Callable[[], Counts], registry: CollectorRegistry) -> Starlette:
     """The application; /healthz is 200 while decisions are made, whatever becomes of the recording."""
 
-    def healthz(_: Request) -> Response:
-        counts = recording()
-        lost = counts.overflowed + counts.failed
-        return JSONResponse(
-            {
-                "plan": {"ok": True, "digest": plan.digest},
-                "recording": {"ok": lost == 0, "waiting_bytes": counts.waiting_bytes, "lost": lost},
-            }
-        )
+    async def healthz(_: Request) -> Response:
+        recorded = recording().health()
+        components = {"plan": {"status": "ok", "digest": plan.digest}, "recording": recorded}
+        return JSONResponse({"status": recorded["status"], "components": components})
 
-    def metrics(_: Request) -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])

@@ -1,6 +1,7 @@
 """grpc.aio under the sessions: one bidirectional stream is one `Session`."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc
 from grpc import aio
@@ -40,10 +41,12 @@ class GrpcTransport:
         """
         if not address.startswith("unix:"):
             bind(Address.of(address)).close()  # gRPC would only say that it failed, not why
+        elif not Path(address.removeprefix("unix:")).parent.is_dir() or address == "unix:":
+            raise SettingError(f"cannot listen on {address}: write unix:/path in a directory that exists")
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise SettingError(f"cannot listen on {address}: {error}") from error
+            raise SettingError(f"cannot listen on {address}: it is in use, or may not be written") from error
         await self._server.start()
         for service in ("", EXT_PROC_SERVICE):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)

@@ -79,3 +79,4 @@ async def run(plan: Plan, settings: ServeSettings) -> None:
         finally:
             if not await asyncio.to_thread(delivery.close, _FLUSH_SECONDS):
                 _LOG.warning("exposures wait in the spool for the next start", spool=str(settings.spool))
+    _LOG.info("stopped")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from meshtrial.errors import Refused
 from meshtrial.logs import EventLog
+from meshtrial.record.otlp_http import Sent
 from meshtrial.record.spool import Batch, Spool
 
 BATCH_BYTES = 2**20
@@ -51,22 +52,38 @@ class Counts:
     """Requests refused because the spool was full or the disk did not take them; not among the accepted."""
     failed: int
     """Given up: the receiver will never take them."""
+    rejected: int
+    """Spans that the receiver took and dropped."""
     waiting_bytes: int
     """In the spool."""
-    failing: bool
-    """The last attempt to send did not succeed."""
+    failing: str
+    """Why the last attempt to send did not succeed; "" where it did."""
+
+    @property
+    def lost(self) -> int:
+        """What this process knows to be lost."""
+        return self.overflowed + self.failed + self.rejected
+
+    def health(self) -> dict[str, str | int | None]:
+        """As a component of /healthz."""
+        status = "degraded" if self.failing or self.lost else "ok"
+        return {
+            "status": status,
+            "reason": self.failing or None,
+            "waiting_bytes": self.waiting_bytes,
+            "lost": self.lost,
+        }
 
 
 class Delivery:
     """Delivers a spool's records in order, in batches, from a thread of its own.
 
-    `send` gets a serialised OTLP request and returns True when it is delivered, False when it should be tried
-    again later. It raises `Refused` when trying again is of no use; the batch is then given up. While a batch
-    is tried again the following wait behind it.
+    `send` gets a serialised OTLP request and says what became of it. It raises `Refused` when trying again
+    is of no use; the batch is then given up. While a batch is tried again the following wait behind it.
     """
 
     def __init__(
-        self, spool: Spool, send: Callable[[bytes], bool], linger: float = 0.2, backoff: Backoff = Backoff()
+        self, spool: Spool, send: Callable[[bytes], Sent], linger: float = 0.2, backoff: Backoff = Backoff()
     ) -> None:
         """Start the thread.
 
@@ -78,8 +95,8 @@ class Delivery:
         """
         self._spool, self._send, self._linger, self._backoff = spool, send, linger, backoff
         self._log = EventLog("delivery")
-        self._accepted = self._delivered = self._overflowed = self._failed = 0
-        self._failing = False
+        self._accepted = self._delivered = self._overflowed = self._failed = self._rejected = 0
+        self._failing = ""
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
@@ -110,6 +127,7 @@ class Delivery:
             delivered=self._delivered,
             overflowed=self._overflowed,
             failed=self._failed,
+            rejected=self._rejected,
             waiting_bytes=self._spool.waiting,
             failing=self._failing,
         )
@@ -142,7 +160,7 @@ class Delivery:
             if self._sent(batch):
                 return True
             if attempt == 0:
-                self._log.warning("retrying", records=batch.records)
+                self._log.warning("retrying", records=batch.records, reason=self._failing)
             left = self._deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -154,14 +172,19 @@ class Delivery:
         return False
 
     def _sent(self, batch: Batch) -> bool:
+        """Try once; True where the batch is done with."""
         try:
-            if not self._send(batch.data):
-                self._failing = True
-                return False
-            self._delivered += batch.records
-            self._failing = False
+            sent = self._send(batch.data)
         except Refused as refusal:
-            self._log.error("given up", records=batch.records, reason=str(refusal))
+            self._failing = str(refusal)
             self._failed += batch.records
-            self._failing = True
+            self._log.error("given up", records=batch.records, reason=self._failing)
+            return True
+        self._failing = sent.again
+        if sent.again:
+            return False
+        self._delivered += batch.records
+        if sent.rejected:
+            self._rejected += sent.rejected
+            self._log.warning("receiver dropped spans", spans=sent.rejected, reason=sent.reason)
         return True

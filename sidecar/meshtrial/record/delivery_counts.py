@@ -19,7 +19,7 @@ class DeliveryCounts(Collector):
         """`<name>_total{state}` and `<name>_waiting_bytes`."""
         counts = self._counts()
         total = CounterMetricFamily(self._name, f"{self._what}, by what became of them.", labels=["state"])
-        for state in ("accepted", "delivered", "overflowed", "failed"):
+        for state in ("accepted", "delivered", "overflowed", "failed", "rejected"):
             total.add_metric([state], getattr(counts, state))
         yield total
         waiting = f"Bytes of {self._what.lower()} in the spool."

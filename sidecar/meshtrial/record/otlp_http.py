@@ -5,6 +5,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
 import gzip
 import http.client
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,15 +13,26 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from meshtrial.errors import Refused, SettingError
-from meshtrial.logs import EventLog
 
 TIMEOUT: Final = 10.0
 """Seconds to connect, and between two reads: the OTLP exporters' default."""
 
-_RETRY: Final = frozenset({429, 502, 503, 504})
-"""https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes"""
+_PROTOBUF: Final = "application/x-protobuf"
+_OWN_FAULT: Final = frozenset({http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+"""What only another request would mend. OTLP gives up on more: a missing token or a wrong path, for instance.
+Those are mistakes of a person, who can mend them while the spans wait."""
 
-_LOG = EventLog("otlp")
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one request."""
+
+    again: str = ""
+    """Why it should be tried again later; "" where it was taken."""
+    rejected: int = 0
+    """Spans that the receiver dropped: sending them again is of no use, says OTLP."""
+    reason: str = ""
+    """Why it dropped them, in its words."""
 
 
 class OtlpHttp:
@@ -41,49 +53,56 @@ class OtlpHttp:
             host, port = parts.hostname, parts.port
         except ValueError as error:
             raise SettingError(f"`{url}` is no URL of an OTLP receiver: {error}") from error
-        if (
-            parts.scheme not in {"http", "https"}
-            or not host
-            or parts.query
-            or parts.fragment
-            or parts.username
-        ):
-            raise SettingError(f"`{url}` is no URL of an OTLP receiver; write http://127.0.0.1:4318")
+        plain = not (parts.query or parts.fragment or parts.username or parts.password)
+        if parts.scheme not in {"http", "https"} or not host or not plain:
+            raise SettingError(
+                "the URL of an OTLP receiver is written http://127.0.0.1:4318, no user, no query"
+            )
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(host, port, timeout=TIMEOUT)
+        self._url = url
         self._path = parts.path.rstrip("/") + "/v1/traces"
-        self._headers = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
+        self._headers = {"content-type": _PROTOBUF, "content-encoding": "gzip"}
         if token:
             self._headers["authorization"] = f"Bearer {token}"
 
-    def send(self, request: bytes) -> bool:
-        """Send one serialised ExportTraceServiceRequest; False where it should be tried again later.
+    def send(self, request: bytes) -> Sent:
+        """Send one serialised ExportTraceServiceRequest.
 
         Raises:
             Refused: The receiver will never take it.
         """
+        body = gzip.compress(request, compresslevel=1)
+        kept = self._connection.sock is not None
         try:
-            self._connection.request(
-                "POST", self._path, gzip.compress(request, compresslevel=1), self._headers
-            )
-            response = self._connection.getresponse()
-            answer = response.read()
-        except (OSError, http.client.HTTPException):
+            status, kind, answer = self._posted(body)
+        except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            return False
-        if response.status in _RETRY:
-            return False
-        if response.status != http.HTTPStatus.OK:
-            raise Refused(response.status, f"the receiver answered {response.status} {response.reason}")
-        _report_rejected(answer)
-        return True
+            if not kept:
+                return Sent(again=f"{self._url}: {error}")
+            try:  # a receiver may close a connection that was idle: that says nothing about it
+                status, kind, answer = self._posted(body)
+            except (OSError, http.client.HTTPException) as second:
+                self._connection.close()
+                return Sent(again=f"{self._url}: {second}")
+        if status in _OWN_FAULT:
+            raise Refused(status, f"{self._url} answered {status}")
+        if status != http.HTTPStatus.OK:
+            return Sent(again=f"{self._url} answered {status}")
+        return _taken(kind, answer) or Sent(again=f"{self._url} is no OTLP receiver: it answered with {kind}")
+
+    def _posted(self, body: bytes) -> tuple[int, str, bytes]:
+        self._connection.request("POST", self._path, body, self._headers)
+        response = self._connection.getresponse()
+        return response.status, response.headers.get_content_type(), response.read()
 
 
-def _report_rejected(answer: bytes) -> None:
-    """Log what the receiver says it dropped; sending that again is of no use, says OTLP."""
+def _taken(kind: str, answer: bytes) -> Sent | None:
+    """What a receiver says of a request that it took; None where it is none that would know."""
+    if answer and kind != _PROTOBUF:
+        return None
     try:
         partial = ExportTraceServiceResponse.FromString(answer).partial_success
     except DecodeError:
-        return  # it took the request; how it says so is its own affair
-    if partial.rejected_spans:
-        _LOG.warning("receiver rejected", spans=partial.rejected_spans, reason=partial.error_message)
+        return None
+    return Sent(rejected=partial.rejected_spans, reason=partial.error_message)

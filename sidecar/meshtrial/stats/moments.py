@@ -122,9 +122,7 @@ def compare_means(control: Moments, treatment: Moments, alpha: float) -> Compari
     error0, error1 = spread0 / control.units, spread1 / treatment.units
     squared_error = error0 + error1
     if squared_error <= RESOLUTION * (_square_about_shift(control) + _square_about_shift(treatment)):
-        return NotEstimable(
-            "the values vary in neither arm, or too little beside their distance from the shift"
-        )
+        return NotEstimable("the values do not vary in either arm, or by no more than rounding")
 
     # Means about the shift: the shift itself, which may be large, never enters a sum with the effect.
     gap0, gap1 = control.total / control.units, treatment.total / treatment.units

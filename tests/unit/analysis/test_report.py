@@ -22,7 +22,7 @@ EXPERIMENT = PLAN.experiments[0]
 
 
 def trial() -> Trial:
-    return Trial(EXPERIMENT.phase)
+    return Trial(EXPERIMENT.phase, PLAN.digest)
 
 
 def judged(rows: Trial, second: float, *, peek: bool = False) -> Report:
@@ -218,6 +218,52 @@ def test_units_of_an_earlier_allocation_are_left_out_and_counted() -> None:
         "1 units first exposed under another allocation"
         in {c.check: c.detail for c in report.health}["one_allocation"]
     )
+
+
+def test_units_of_another_kind_are_counted_as_of_another_allocation() -> None:
+    rows = trial()
+    for unit in range(30):
+        rows.expose(unit, "v1", 0, UnitKind="header:x-session")
+
+    report = judged(rows, 60)
+
+    assert report.verdict.reasons == (
+        "no unit was exposed under the present allocation, 30 were under another",
+    )
+    assert {c.check: c.passed for c in report.health}["one_allocation"] is None
+
+
+def test_a_store_of_other_experiments_says_so() -> None:
+    rows = trial()
+    rows.expose(1, "v1", 0, Experiment="other")
+    rows.expose(1, "v1", 0, Experiment="another")
+
+    assert judged(rows, 60).verdict.reasons == (
+        "the store has no exposure of rank-v2, but of another, other",
+    )
+
+
+def test_a_plan_that_changed_after_the_start_is_told() -> None:
+    rows, _, _ = hundred(0.5, 0.5)
+    for unit in range(7):
+        rows.expose(unit, "v2" if unit % 2 else "v1", 50, Plan="before")
+
+    check = next(c for c in judged(rows, 60).health if c.check == "one_plan")
+
+    assert check.passed is None
+    assert check.detail.startswith(
+        "7 units were exposed under another plan: if its metrics, size or rule changed"
+    )
+
+
+def test_an_outcome_that_nobody_reports_is_told_with_those_that_are() -> None:
+    rows = trial()
+    rows.expose(1, "v1", 0)
+    rows.outcome(1, "purchases", 1)
+
+    detail = {c.check: c.detail for c in judged(rows, 60).health}["outcomes_join"]
+
+    assert detail.startswith("conversion: no outcome `purchase` is stored, but purchases; ")
 
 
 def test_only_outcomes_within_a_units_window_count_and_the_others_are_told() -> None:

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -45,15 +44,6 @@ def test_an_absent_file_is_told() -> None:
 
 def test_a_directory_is_told(tmp_path: Path) -> None:
     assert refusal(tmp_path) == f"the plan {tmp_path} cannot be read: Is a directory"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "plan.yaml"
-    path.write_bytes(MINIMAL)
-    path.chmod(0)
-
-    assert refusal(path) == f"the plan {path} cannot be read: Permission denied"
 
 
 def test_a_read_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from meshtrial.errors import Refused
 from meshtrial.record.delivery import Backoff, Delivery
+from meshtrial.record.otlp_http import Sent
 from meshtrial.record.span import Timing, span_record
 from meshtrial.record.spool import Spool
 
@@ -27,8 +28,9 @@ class Receiver:
         self.taken: list[str] = []
         self.attempts = 0
         self.answer: Callable[[list[str]], bool] = lambda _: True
+        self.rejected = 0
 
-    def send(self, data: bytes) -> bool:
+    def send(self, data: bytes) -> Sent:
         self.attempts += 1
         request = ExportTraceServiceRequest.FromString(data)
         names = [
@@ -37,7 +39,7 @@ class Receiver:
         taken = self.answer(names)
         if taken:
             self.taken += names
-        return taken
+        return Sent(again="" if taken else "not now", rejected=self.rejected)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_records_arrive_in_order_and_are_counted(tmp_path: Path, receiver: Recei
     assert receiver.taken == [str(n) for n in range(100)]
     counts = sending.counts()
     assert (counts.accepted, counts.delivered, counts.failed, counts.overflowed) == (100, 100, 0, 0)
-    assert (counts.waiting_bytes, counts.failing) == (0, False)
+    assert (counts.waiting_bytes, counts.failing, counts.lost) == (0, "", 0)
 
 
 def test_records_that_come_together_go_together(tmp_path: Path, receiver: Receiver) -> None:
@@ -81,7 +83,7 @@ def test_an_absent_receiver_is_tried_until_it_is_there(tmp_path: Path, receiver:
     sending = delivery(tmp_path, receiver)
     sending.offer(record("a"))
 
-    until(lambda: sending.counts().failing)
+    until(lambda: sending.counts().failing == "not now")
     until(lambda: sending.counts().delivered == 1)
     assert not sending.counts().failing
     assert sending.close(5)
@@ -102,6 +104,15 @@ def test_what_is_refused_for_good_is_given_up_and_counted(tmp_path: Path, receiv
 
     assert sending.close(5)
     assert (receiver.taken, sending.counts().failed, sending.counts().delivered) == (["good"], 1, 1)
+
+
+def test_spans_that_the_receiver_drops_are_counted(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.rejected = 2
+    sending = delivery(tmp_path, receiver)
+    sending.offer(record("a"))
+
+    assert sending.close(5)
+    assert (sending.counts().rejected, sending.counts().lost) == (2, 2)
 
 
 def test_a_full_spool_refuses_at_once_and_counts(tmp_path: Path, receiver: Receiver) -> None:

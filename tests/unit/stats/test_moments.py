@@ -9,7 +9,7 @@ from meshtrial.stats.estimate import Difference, NotEstimable
 from meshtrial.stats.moments import Moments, compare_means
 from stats_cases import near, published
 
-NO_SPREAD = NotEstimable("the values vary in neither arm, or too little beside their distance from the shift")
+NO_SPREAD = NotEstimable("the values do not vary in either arm, or by no more than rounding")
 
 
 def of(values: object, shift: float = 0.0) -> Moments:

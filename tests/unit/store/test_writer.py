@@ -23,8 +23,9 @@ def held(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 async def first_segment(path: Path) -> None:
-    async with asyncio.timeout(5):
-        while not Layout(path).segments():  # noqa: ASYNC110 - the roll announces itself by the file only
+    """A roll is done when its segment is there and its journal gone."""
+    async with asyncio.timeout(20):
+        while not (segments := Layout(path).segments()) or segments[0] in Layout(path).journals():  # noqa: ASYNC110 - files alone tell
             await asyncio.sleep(0.01)
 
 
@@ -101,7 +102,7 @@ def test_a_journal_that_cannot_be_rolled_is_kept_and_reported_and_the_others_are
         async with Store.open(tmp_path, StoreSettings()) as store:
             await first_segment(tmp_path)
             expected = f"journal {Layout(tmp_path).journal(1)} holds what is no ExportTraceServiceRequest"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while store.status().roll_failure != expected:  # noqa: ASYNC110 - set from a thread
                     await asyncio.sleep(0.01)
 
