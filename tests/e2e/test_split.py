@@ -104,3 +104,22 @@ def test_a_split_by_request_goes_by_the_id_that_envoy_made() -> None:
         for answer in answers:
             assert answer.model == f"model-{arm_of(answer.header('x-request-id') or '')}"
         assert {answer.model for answer in answers} == {"model-v1", "model-v2"}
+
+
+def test_a_match_on_the_name_of_envoys_route() -> None:
+    """The emitter knows no routes but its own, so one of these is matched, and its name asked for."""
+    by_route = RANK.replace("match: {path_prefix: /recommend}", "match: {route: rank-v2-control}")
+
+    def adapted(configuration: str) -> str:
+        assert configuration.count("- request.time\n") == 1
+        return configuration.replace("- request.time\n", "- request.time\n              - xds.route_name\n")
+
+    with trial(RANK, serve=by_route, adapt=adapted, message_timeout_ms=1000) as running:
+        for user in USERS[:30]:
+            assert get(running.proxy, "/recommend", [("x-user-id", user)]).model == f"model-{arm_of(user)}"
+
+    elsewhere = by_route.replace("rank-v2-control", "another")
+    with trial(RANK, serve=elsewhere, adapt=adapted, message_timeout_ms=1000) as running:
+        for user in USERS[:30]:
+            assert get(running.proxy, "/recommend", [("x-user-id", user)]).model == "model-v1"
+        assert running.metric('meshtrial_messages_total{result="unmatched"}') == 30

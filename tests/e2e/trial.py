@@ -113,12 +113,15 @@ def collecting(directory: Path, *flags: str) -> Iterator[Started]:
 
 
 @contextmanager
-def trial(plan: str, **changes: Any) -> Iterator[Trial]:
-    """Run a plan; the block begins when Envoy finds the sidecar healthy."""
+def trial(plan: str, serve: str = "", adapt: Callable[[str], str] = str, **changes: Any) -> Iterator[Trial]:
+    """Run a plan; the block begins when Envoy finds the sidecar healthy.
+
+    `serve` is the sidecar's plan where it is another, `adapt` changes Envoy's emitted configuration.
+    """
     # Not pytest's directory: a socket's path has 107 bytes at most.
     directory = Path(tempfile.mkdtemp(prefix="mt-"))
     compiled = load(plan, "plan.yaml")
-    (directory / "plan.yaml").write_text(plan)
+    (directory / "plan.yaml").write_text(serve or plan)
     clusters = {arm.cluster for experiment in compiled.experiments for arm in experiment.arms}
     try:
         with ExitStack() as stack:
@@ -136,7 +139,7 @@ def trial(plan: str, **changes: Any) -> Iterator[Trial]:
                     **changes,
                 }
             )
-            envoy = stack.enter_context(run_envoy(emit_envoy(compiled, target), directory))
+            envoy = stack.enter_context(run_envoy(adapt(emit_envoy(compiled, target)), directory))
             running = Trial(directory, envoy, collector, started, stack)
             until(running.healthy)
             yield running
