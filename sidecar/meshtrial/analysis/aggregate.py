@@ -18,9 +18,9 @@ _SECOND = 1_000_000_000
 def gather(connection: duckdb.DuckDBPyConnection, plan: Plan, experiment: Experiment, now: int) -> Evidence:
     """Reduce a store to the evidence on one experiment.
 
-    Units count from their first exposure in the present phase. The data are cut where planned size and
-    minimum duration were first both met, so that a later report says the same; before that all closed
-    units are taken, for whoever peeks.
+    Units count from their first exposure in the present phase. The data, and the units that the
+    health checks count, are cut where planned size and minimum duration were first both met, so that a
+    later report says the same; before that all closed units are taken, for whoever peeks.
 
     Args:
         connection: Has the view `otel_traces`.
@@ -76,10 +76,11 @@ class _Table:
         other_kinds = self._count(queries.OTHER_KINDS, **of_experiment)
         return Progress(
             started=started,
-            exposed=dict(self._rows(queries.EXPOSED, **phase)),
+            exposed=dict(self._rows(queries.EXPOSED, **phase, until=until)),
             closed=self._count(queries.CLOSED, **phase, window=self._closing(), until=until),
             other_phases=sum(units for other, units in phases if other != experiment.phase) + other_kinds,
             other_plans=self._count(queries.OTHER_PLANS, **of_experiment, **phase, plan=self.plan.digest),
+            keys=tuple(key for (key,) in self._rows(queries.KEYS)),
             stored=tuple(name for (name,) in self._rows(queries.STORED)),
             decided_at=decided_at,
         )

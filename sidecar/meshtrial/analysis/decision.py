@@ -142,7 +142,8 @@ def minimum_effect(compared: Compared) -> float:
 def _told(compared: Compared, estimate: Difference) -> str:
     gain, least, kind = _gain(compared, estimate), minimum_effect(compared), compared.primary.metric.kind
     if gain.low > 0:
-        short = f"better, but by less than the minimum effect of {shown_effect(least, kind)}"
+        wanted = shown_effect(_sign(compared) * least, kind)
+        short = f"better, but by less than the minimum effect of {wanted}"
         finding = "better" if gain.high >= least else short
     else:
         finding = "worse" if gain.high < 0 else "no difference shown"

@@ -16,13 +16,15 @@ class Progress:
     started: int | None
     """First exposure of the phase, nanoseconds since 1970; None before any."""
     exposed: Mapping[str, int]
-    """Units by arm as the spans name it, of the present phase."""
+    """Units by arm as the spans name it, of the present phase and before the cut."""
     closed: int
     """Units whose windows have closed, of all arms."""
     other_phases: int
     """Units first exposed under another allocation, another kind of unit included: left out of every arm."""
     other_plans: int
     """Units exposed under another plan of the same allocation: metrics or the decision may have changed."""
+    keys: tuple[str, ...]
+    """Ids of the pseudonym keys of the store's exposures and outcomes."""
     stored: tuple[str, ...]
     """Experiments that the store has exposures of, 20 at most."""
     decided_at: int | None

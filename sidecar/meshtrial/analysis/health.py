@@ -64,6 +64,14 @@ def one_allocation(evidence: Evidence) -> Check:
     return Check("one_allocation", None, None, detail)
 
 
+def one_key(evidence: Evidence) -> Check:
+    """Two keys make two pseudonyms of one person: units would be counted twice and lose their outcomes."""
+    keys = evidence.progress.keys
+    if len(keys) < 2:
+        return Check("one_key", True, None, "all pseudonyms were made with one key")
+    return Check("one_key", False, None, f"pseudonyms were made with several keys: {', '.join(keys)}")
+
+
 def one_plan(evidence: Evidence) -> Check:
     """Exposures under another plan: the rule that judges may be younger than the data. Said, not judged."""
     others = evidence.progress.other_plans
@@ -103,6 +111,7 @@ _CHECKS: tuple[Callable[[Evidence], Check], ...] = (
     sample_ratio,
     known_arms,
     one_allocation,
+    one_key,
     one_plan,
     outcomes_join,
 )

@@ -7,10 +7,10 @@ Times are nanoseconds since 1970, as 64-bit integers.
 UNITS = """
 CREATE OR REPLACE TEMP TABLE units AS
 SELECT Unit, min(epoch_ns(Timestamp)) AS First,
-  arg_min(Arm, Timestamp) AS Arm, arg_min(Phase, Timestamp) AS Phase
+  arg_min(Arm, (Timestamp, TraceId, SpanId)) AS Arm, arg_min(Phase, (Timestamp, TraceId, SpanId)) AS Phase
 FROM otel_traces
 WHERE SpanName = 'meshtrial.exposure' AND Experiment = $experiment AND UnitKind = $kind AND Exposed
-  AND Unit IS NOT NULL
+  AND Unit IS NOT NULL AND Arm IS NOT NULL AND Phase IS NOT NULL
 GROUP BY Unit
 """
 """One row for each unit that ever met the experiment."""
@@ -38,7 +38,13 @@ OUTCOME_NAMES = """
 SELECT DISTINCT Outcome FROM otel_traces WHERE SpanName = 'meshtrial.outcome' ORDER BY 1 LIMIT 20
 """
 
-EXPOSED = "SELECT Arm, count(*) FROM units WHERE Phase = $phase GROUP BY Arm"
+EXPOSED = "SELECT Arm, count(*) FROM units WHERE Phase = $phase AND First <= $until GROUP BY Arm"
+"""Units first exposed before the cut, whether their windows have closed or not."""
+
+KEYS = """
+SELECT DISTINCT KeyId FROM otel_traces
+WHERE SpanName IN ('meshtrial.exposure', 'meshtrial.outcome') AND KeyId IS NOT NULL ORDER BY 1 LIMIT 20
+"""
 
 STARTED = "SELECT min(First) FROM units WHERE Phase = $phase"
 
@@ -47,7 +53,7 @@ SELECT First FROM units WHERE Phase = $phase ORDER BY First LIMIT 1 OFFSET $plan
 """
 """First exposure of the unit that completes the planned size; no row before that."""
 
-CLOSED = "SELECT count(*) FROM units WHERE Phase = $phase AND First + $window <= $until"
+CLOSED = "SELECT count(*) FROM units WHERE Phase = $phase AND First <= $until - $window"
 
 VALUES = """
 CREATE OR REPLACE TEMP TABLE unit_values AS
@@ -57,8 +63,8 @@ LEFT JOIN (
   SELECT Unit, epoch_ns(Timestamp) AS Time, OutcomeValues[$value] AS Value
   FROM otel_traces
   WHERE SpanName = 'meshtrial.outcome' AND Outcome = $outcome AND UnitKind = $kind
-) o ON o.Unit = u.Unit AND o.Time >= u.First AND o.Time < u.First + $window
-WHERE u.Phase = $phase AND u.First + $closing <= $until
+) o ON o.Unit = u.Unit AND o.Time >= u.First AND o.Time - u.First < $window
+WHERE u.Phase = $phase AND u.First <= $until - $closing
 GROUP BY u.Unit, u.Arm
 """
 """One row for each unit whose windows have closed, with what it did within the metric's window."""
@@ -77,8 +83,8 @@ STRAY = """
 SELECT
   count(*) FILTER (u.Unit IS NULL),
   count(*) FILTER (o.Time < u.First),
-  count(*) FILTER (o.Time >= u.First + $window),
-  count(*) FILTER (o.Time >= u.First AND o.Time < u.First + $window AND o.Lacking)
+  count(*) FILTER (o.Time - u.First >= $window),
+  count(*) FILTER (o.Time >= u.First AND o.Time - u.First < $window AND o.Lacking)
 FROM (
   SELECT Unit, epoch_ns(Timestamp) AS Time, $value IS NOT NULL AND OutcomeValues[$value] IS NULL AS Lacking
   FROM otel_traces

@@ -47,7 +47,7 @@ class ArmPart(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     """Planned share of units, 0..1."""
     units: int
-    """Units first exposed to it under the present allocation, windows closed or not."""
+    """Units first exposed to it under the present allocation and before the cut, windows closed or not."""
 
 
 class ArmValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +72,7 @@ class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
     interval: tuple[float, float] | None
     p_value: float | None
     relative: float | None
-    """The effect as a share of control's value."""
+    """The effect as a share of control's value, with its sign: of a negative control, up is negative."""
     relative_interval: tuple[float, float] | None
     withheld: str | None
     """Why the method forbids a look; with numbers beside it, they are a peek and decide nothing."""

@@ -1,6 +1,6 @@
 """What an assignment may look at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -12,5 +12,5 @@ class Request:
     """`:path` as received: with its query, without any decoding."""
     route: str
     """The proxy's route name before the decision; "" where it is not known."""
-    headers: Mapping[str, tuple[bytes, ...]]
+    headers: Mapping[str, Sequence[bytes]]
     """All values of each header in order of arrival, by lower-case name."""

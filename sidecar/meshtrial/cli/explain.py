@@ -32,15 +32,10 @@ def explain(
     from rich.console import Console
 
     from meshtrial.assign.explain import explain as explained
-    from meshtrial.cli.plan_file import read_plan
+    from meshtrial.cli.plan_file import chosen_experiment, read_plan
 
     compiled = read_plan(plan)
-    chosen = compiled.experiment(experiment)
-    if chosen is None:
-        known = ", ".join(e.id for e in compiled.experiments)
-        raise SettingError(
-            f"{printable(str(plan))} has no experiment `{printable(experiment)}`; it has {known}"
-        )
+    chosen = chosen_experiment(plan, compiled, experiment)
     explanation = explained(compiled, chosen, _usable(unit))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(_document(compiled, explanation))))

@@ -1,6 +1,7 @@
 """Settings as command-line options, secrets, and `meshtrial.toml`."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from meshtrial.listening import Address
 from meshtrial.settings import SECRETS, SETTINGS, Secret, Setting
 
 CONFIG_VARIABLE = "MESHTRIAL_CONFIG"
+_TOKEN = re.compile(r"[!-~]+")
 _CONFIG_FILE = "meshtrial.toml"
 
 
@@ -50,6 +52,8 @@ def read_secret(secret: Secret, file: Path | None) -> str | None:
             raise SettingError(f"{secret.file.flag}: {file} cannot be read: {_why(error)}") from error
     if not text.strip():
         raise SettingError(f"{where} is empty; it should hold {secret.meaning}")
+    if not _TOKEN.fullmatch(text.strip()):
+        raise SettingError(f"{where} must hold one line of visible ASCII without spaces")
     return text.strip()
 
 

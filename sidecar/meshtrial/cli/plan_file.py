@@ -4,7 +4,7 @@ from pathlib import Path
 
 from meshtrial.errors import SettingError
 from meshtrial.plan.load import load
-from meshtrial.plan.model import Plan
+from meshtrial.plan.model import Experiment, Plan
 from meshtrial.plan.problems import printable
 from meshtrial.plan.tree import MAX_CHARACTERS
 
@@ -34,3 +34,17 @@ def read_plan(path: Path) -> Plan:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingError(f"the plan {name} is not UTF-8 text: line {line} cannot be decoded") from error
     return load(text, name)
+
+
+def chosen_experiment(path: Path, plan: Plan, experiment_id: str) -> Experiment:
+    """The experiment of this id.
+
+    Raises:
+        SettingError: The plan has none; those that it has are named.
+    """
+    chosen = plan.experiment(experiment_id)
+    if chosen is None:
+        known = ", ".join(experiment.id for experiment in plan.experiments)
+        asked = printable(experiment_id)
+        raise SettingError(f"{printable(str(path))} has no experiment `{asked}`; it has {known}")
+    return chosen

@@ -33,15 +33,11 @@ def report(
 
     from meshtrial.analysis.render import render
     from meshtrial.analysis.report import make_report
-    from meshtrial.cli.plan_file import read_plan
-    from meshtrial.errors import SettingError
+    from meshtrial.cli.plan_file import chosen_experiment, read_plan
     from meshtrial.store.read import connect
 
     compiled = read_plan(plan)
-    chosen = compiled.experiment(experiment)
-    if chosen is None:
-        known = ", ".join(e.id for e in compiled.experiments)
-        raise SettingError(f"{plan} has no experiment `{experiment}`; it has {known}")
+    chosen = chosen_experiment(plan, compiled, experiment)
     with connect(store) as connection:
         made = make_report(connection, compiled, chosen, time.time_ns(), peek=peek)
     if as_json:

@@ -14,12 +14,10 @@ https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attribu
 
 def read_request(message: ProcessingRequest) -> tuple[Request, int | None]:
     """The request, and when the proxy received it in nanoseconds since 1970, None where unknown."""
-    headers: dict[str, tuple[bytes, ...]] = {}
+    headers: dict[str, list[bytes]] = {}
     for header in message.request_headers.headers.headers:
-        name = header.key.lower()
-        value = header.raw_value or header.value.encode()
-        headers[name] = (*headers.get(name, ()), value)
-    path = headers.get(":path", (b"",))[0].decode("latin-1")
+        headers.setdefault(header.key.lower(), []).append(header.raw_value or header.value.encode())
+    path = headers.get(":path", [b""])[0].decode("latin-1")
     fields = message.attributes[EXT_PROC_FILTER].fields if EXT_PROC_FILTER in message.attributes else {}
     route = fields[ROUTE_NAME].string_value if ROUTE_NAME in fields else ""
     received = _nanoseconds(fields[REQUEST_TIME].string_value) if REQUEST_TIME in fields else None

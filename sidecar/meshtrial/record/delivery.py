@@ -51,7 +51,7 @@ class Counts:
     overflowed: int
     """Requests refused because the spool was full or the disk did not take them; not among the accepted."""
     failed: int
-    """Given up: the receiver will never take them."""
+    """Given up: the receiver will never take them; a damaged place of the spool counts as one."""
     rejected: int
     """Spans that the receiver took and dropped."""
     waiting_bytes: int
@@ -143,16 +143,35 @@ class Delivery:
         return done
 
     def _work(self) -> None:
+        turns = itertools.count()
         while True:
             self._wake.wait()
             self._closing.wait(self._linger)
             self._wake.clear()
-            while (batch := self._spool.read(BATCH_BYTES)).records:
-                if not self._deliver(batch):
-                    return
-                self._spool.delivered(len(batch.data))
-            if self._closing.is_set():
+            try:
+                emptied = self._empty()
+            except Exception as error:  # noqa: BLE001 - whatever fails here fails again later, and is told
+                # Only its kind: an error's text may hold what it failed on, a token for instance.
+                self._failing = f"{type(error).__name__} in the delivery"
+                self._log.error("failed", reason=self._failing)
+                self._closing.wait(self._backoff.wait(next(turns)))
+                self._wake.set()
+                emptied = time.monotonic() < self._deadline
+            if not emptied or (self._closing.is_set() and not self._wake.is_set()):
                 return
+
+    def _empty(self) -> bool:
+        """Deliver until nothing waits; False when the time to close is over."""
+        while True:
+            batch = self._spool.read(BATCH_BYTES)
+            if batch.unreadable:
+                self._failed += 1
+                self._log.error("unreadable in the spool", bytes=batch.unreadable)
+            if not batch.records:
+                return True
+            if not self._deliver(batch):
+                return False
+            self._spool.delivered(len(batch.data))
 
     def _deliver(self, batch: Batch) -> bool:
         """Send until it is taken or given up; False when the time to close is over."""

@@ -52,8 +52,9 @@ class OtlpHttp:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise SettingError(f"`{url}` is no URL of an OTLP receiver: {error}") from error
-        plain = not (parts.query or parts.fragment or parts.username or parts.password)
+            raise SettingError(f"this is no URL of an OTLP receiver: {error}") from None
+        plain = url.isascii() and url.isprintable() and "@" not in parts.netloc
+        plain = plain and not (parts.query or parts.fragment)
         if parts.scheme not in {"http", "https"} or not host or not plain:
             raise SettingError(
                 "the URL of an OTLP receiver is written http://127.0.0.1:4318, no user, no query"

@@ -35,6 +35,8 @@ class Batch:
     """One serialised OTLP request."""
     records: int
     """Span groups in it; an exposure is one."""
+    unreadable: int = 0
+    """Bytes before it that were passed over."""
 
 
 @dataclass(slots=True)
@@ -65,7 +67,7 @@ class Spool:
             directory.mkdir(parents=True, exist_ok=True)
             self._held = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left = sorted(directory.glob("[0-9]*.otlp"))
+            left = sorted(directory.glob("[0-9]" * 8 + ".otlp"))
             self._files = deque(_File(path, path.stat().st_size) for path in left)
             self._waiting = sum(file.size for file in self._files)
             self._directory, self._next = directory, int(left[-1].stem) + 1 if left else 1
@@ -100,23 +102,24 @@ class Spool:
                 return 0
 
     def read(self, most: int) -> Batch:
-        """The next whole records: `most` bytes at most, but one at least; empty where none waits."""
-        with self._lock:
-            while len(self._files) > 1 and self._files[0].delivered >= self._files[0].size:
-                self._files.popleft().path.unlink(missing_ok=True)
-            file = self._files[0]
-            start, end = file.delivered, file.size
-        with file.path.open("rb") as source:
-            source.seek(start)
-            data = source.read(min(end - start, most))
-            if len(data) < end - start and not _whole(data).records:
-                data += source.read(end - start - len(data))
-                return _whole(data, most_records=1)
-        batch = _whole(data)
-        if data and not batch.records:
-            # The tail that a killed process left: nobody was answered on it.
-            self.delivered(len(data))
-        return batch
+        """The next whole records: `most` bytes at most, but one at least; empty where none waits.
+
+        What cannot be read is passed over to the end of its file, and told: the tail that a killed process
+        left, on which nobody was answered, or a file that was damaged or taken away.
+        """
+        unreadable = 0
+        while True:
+            file, start, end = self._oldest()
+            if start >= end:
+                return Batch(b"", 0, unreadable)
+            data = _content(file.path, start, min(end - start, most))
+            batch = _whole(data)
+            if not batch.records and len(data) < end - start:
+                batch = _whole(_content(file.path, start, end - start), most_records=1)
+            if batch.records:
+                return Batch(batch.data, batch.records, unreadable)
+            unreadable += end - start
+            self.delivered(end - start)
 
     def delivered(self, length: int) -> None:
         """The next `length` bytes need not be kept."""
@@ -133,6 +136,17 @@ class Spool:
             os.close(self._descriptor)
             os.close(self._held)
 
+    def _oldest(self) -> tuple[_File, int, int]:
+        """The file to read from, and which of its bytes wait; files that are done with are deleted."""
+        with self._lock:
+            while len(self._files) > 1 and self._files[0].delivered >= self._files[0].size:
+                self._files.popleft().path.unlink(missing_ok=True)
+            file = self._files[0]
+            if file.delivered and file.delivered >= file.size and not file.path.exists():
+                self._open()  # taken away from outside: go on in a new one
+                file = self._files[0]
+            return file, file.delivered, file.size
+
     def _open(self) -> None:
         path = self._directory / f"{self._next:08}.otlp"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -143,15 +157,22 @@ class Spool:
         self._next += 1
 
     def _written(self, request: bytes) -> bool:
+        # At a place of its own: what a full disk took of an earlier request is written over.
         file = self._files[-1]
-        if os.write(self._descriptor, request) == len(request):
-            file.size += len(request)
-            self._waiting += len(request)
-            return True
-        # A full disk took a part: cut it off, so that whole records follow each other.
-        os.ftruncate(self._descriptor, file.size)
-        os.lseek(self._descriptor, file.size, os.SEEK_SET)
-        return False
+        if os.pwrite(self._descriptor, request, file.size) < len(request):
+            return False
+        file.size += len(request)
+        self._waiting += len(request)
+        return True
+
+
+def _content(path: Path, start: int, length: int) -> bytes:
+    try:
+        with path.open("rb") as source:
+            source.seek(start)
+            return source.read(length)
+    except OSError:
+        return b""
 
 
 def _whole(data: bytes, most_records: int = 2**31) -> Batch:

@@ -154,7 +154,7 @@ def test_data_after_the_cut_change_nothing() -> None:
     at_the_end = judged(rows, 19.9)
     assert at_the_end.progress.decided_at is not None
     for unit in range(1000, 1400):
-        rows.expose(unit, "v2" if unit % 2 else "v1", 15)
+        rows.expose(unit, "v2" if unit % 2 else "v1", 50)
 
     later = judged(rows, 1000)
 
@@ -164,7 +164,62 @@ def test_data_after_the_cut_change_nothing() -> None:
         ]
         assert now.comparisons[0].interval == pytest.approx(then.comparisons[0].interval)
     assert later.verdict == at_the_end.verdict
-    assert sum(arm.units for arm in later.arms) == 500
+
+
+def test_units_that_come_after_the_cut_do_not_make_a_judged_trial_unhealthy() -> None:
+    rows, _, _ = hundred(0.5, 0.5)
+    for unit in range(1000, 1400):
+        rows.expose(unit, "v2", 50)
+
+    report = judged(rows, 1000)
+
+    assert report.verdict.decision == "keep_control"
+    assert sum(arm.units for arm in report.arms) == 100
+
+
+def test_two_pseudonym_keys_make_it_unhealthy() -> None:
+    rows, _, _ = hundred(0.5, 0.5)
+    rows.expose(1000, "v1", 0, KeyId="first")
+    rows.expose(1001, "v2", 0, KeyId="second")
+
+    [reason] = judged(rows, 60).verdict.reasons
+    assert reason == "one_key: pseudonyms were made with several keys: first, second"
+
+
+def test_of_two_exposures_at_one_moment_the_order_of_rows_does_not_decide() -> None:
+    for order in (1, -1):
+        rows = trial()
+        for arm, trace in (("v1", "aa"), ("v2", "bb"))[::order]:
+            rows.expose(1, arm, 5, TraceId=trace, SpanId="01")
+        assert [(arm.arm, arm.units) for arm in judged(rows, 60).arms] == [("v2", 0), ("v1", 1)]
+
+
+def test_an_exposure_without_an_arm_is_nobodys() -> None:
+    rows = trial()
+    rows.expose(1, "v1", 0, Arm=None)
+    rows.expose(2, "v9", 0)
+
+    assert judged(rows, 60).verdict.decision == "unhealthy"
+
+
+def test_a_moment_far_in_the_future_breaks_no_report() -> None:
+    rows = trial()
+    rows.expose(1, "v1", 0, Timestamp=2**63 - 1000)
+    outcome = {"SpanName": "meshtrial.outcome", "Outcome": "purchase", "OutcomeValues": []}
+    rows.rows.append({**rows.rows[0], **outcome})
+
+    assert judged(rows, 60).verdict.decision == "wait"
+
+
+def test_outcomes_of_another_kind_of_unit_count_for_nobody() -> None:
+    rows = trial()
+    for unit in range(100):
+        rows.expose(unit, "v2" if unit % 2 else "v1", 0)
+    rows.outcome(1, "purchase", 1, amount=1)
+    rows.outcome(3, "purchase", 1, amount=1)
+    rows.rows[-1]["UnitKind"] = "request"
+
+    assert judged(rows, 60).metrics[0].arms[0].value == 1 / 50
 
 
 def test_a_lopsided_split_has_no_verdict() -> None:

@@ -115,6 +115,35 @@ def test_spans_that_the_receiver_drops_are_counted(tmp_path: Path, receiver: Rec
     assert (sending.counts().rejected, sending.counts().lost) == (2, 2)
 
 
+def test_whatever_fails_the_thread_goes_on_and_tells_no_secret(
+    tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: list[str]) -> bool:
+        if receiver.attempts < 3:
+            raise UnicodeEncodeError("latin-1", "Bearer SECRET", 0, 1, "no")
+        return True
+
+    receiver.answer = fail
+    sending = delivery(tmp_path, receiver)
+    sending.offer(record("a"))
+
+    until(lambda: sending.counts().failing == "UnicodeEncodeError in the delivery")
+    until(lambda: sending.counts().delivered == 1)
+    assert sending.close(5)
+    assert receiver.taken == ["a"]
+    assert "SECRET" not in caplog.text
+
+
+def test_a_damaged_place_of_the_spool_is_counted(tmp_path: Path, receiver: Receiver) -> None:
+    (tmp_path / "00000001.otlp").write_bytes(b"\0" * (2 * 2**20))
+    sending = delivery(tmp_path, receiver, limit=10**7)
+    sending.offer(record("after"))
+
+    assert sending.close(5)
+    assert receiver.taken == ["after"]
+    assert (sending.counts().failed, sending.counts().health()["status"]) == (1, "degraded")
+
+
 def test_a_full_spool_refuses_at_once_and_counts(tmp_path: Path, receiver: Receiver) -> None:
     receiver.answer = lambda _: False
     sending = delivery(tmp_path, receiver, limit=2 * len(record("a")))

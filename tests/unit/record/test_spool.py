@@ -134,6 +134,41 @@ def test_a_record_cut_off_by_a_crash_is_left_out_and_blocks_nothing(tmp_path: Pa
     assert spool.waiting == 0
 
 
+@pytest.mark.parametrize("size", [100, 3 * 2**20])
+def test_a_damaged_place_is_passed_over_and_told(tmp_path: Path, size: int) -> None:
+    (tmp_path / "00000001.otlp").write_bytes(record("before") + b"\0" * size)
+    spool = Spool(tmp_path)
+    spool.append(record("after"))
+
+    first = spool.read(10**6)
+    spool.delivered(len(first.data))
+    second = spool.read(10**6)
+
+    assert (names(first.data), first.unreadable) == (["before"], 0)
+    assert (names(second.data), second.unreadable) == (["after"], size)
+
+
+def test_a_file_that_was_taken_away_blocks_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append(record("lost"))
+    for path in tmp_path.glob("*.otlp"):
+        path.unlink()
+
+    assert spool.read(10**6).unreadable > 0
+    spool.read(10**6)
+    spool.append(record("new"))
+    assert drain(spool) == ["new"]
+
+
+def test_stray_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "0001 copy.otlp").touch()
+    (tmp_path / "1.otlp").touch()
+
+    Spool(tmp_path).close()
+
+    assert (tmp_path / "0001 copy.otlp").exists()
+
+
 def test_one_directory_has_one_process(tmp_path: Path) -> None:
     first = Spool(tmp_path)
     with pytest.raises(SettingError, match="is in use by another process"):
@@ -154,8 +189,8 @@ def test_a_full_disk_refuses_and_loses_nothing_before(
 ) -> None:
     spool = Spool(tmp_path)
     spool.append(record("before"))
-    real = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:5]))
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, at: real(descriptor, data[:5], at))
     assert not spool.append(record("cut"))
     monkeypatch.undo()
 
