@@ -16,6 +16,8 @@ from meshtrial.logs import EventLog
 from meshtrial.record.otlp_http import Sent
 from meshtrial.record.spool import Batch, Spool
 
+LINGER = 0.5
+"""Seconds: what a report may lag behind, and two small requests a second."""
 BATCH_BYTES = 2**20
 """One request, before compression: some 1,300 exposures."""
 
@@ -83,14 +85,19 @@ class Delivery:
     """
 
     def __init__(
-        self, spool: Spool, send: Callable[[bytes], Sent], linger: float = 0.2, backoff: Backoff = Backoff()
+        self,
+        spool: Spool,
+        send: Callable[[bytes], Sent],
+        linger: float = LINGER,
+        backoff: Backoff = Backoff(),
     ) -> None:
         """Start the thread.
 
         Args:
             spool: Closed by `close`.
             send: Called in the delivery's thread only.
-            linger: Seconds that the first record of a batch waits for company.
+            linger: Seconds between batches that are not full: each costs the doors' thread a fight for
+                Python's lock, whatever its size.
             backoff: Waits between attempts.
         """
         self._spool, self._send, self._linger, self._backoff = spool, send, linger, backoff
@@ -161,8 +168,9 @@ class Delivery:
                 return
 
     def _empty(self) -> bool:
-        """Deliver until nothing waits; False when the time to close is over."""
-        while True:
+        """Deliver until less than a full batch waits, which lingers; False when the time to close is over."""
+        full = True
+        while full or self._closing.is_set():
             batch = self._spool.read(BATCH_BYTES)
             if batch.unreadable:
                 self._failed += 1
@@ -172,6 +180,10 @@ class Delivery:
             if not self._deliver(batch):
                 return False
             self._spool.delivered(len(batch.data))
+            full = self._spool.waiting >= BATCH_BYTES
+        if self._spool.waiting:
+            self._wake.set()
+        return True
 
     def _deliver(self, batch: Batch) -> bool:
         """Send until it is taken or given up; False when the time to close is over."""
