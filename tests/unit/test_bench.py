@@ -59,7 +59,7 @@ def sample(variant: str, number: int = 1, **changes: Any) -> Any:
 def results(*samples: Any, **exposures: int) -> Any:
     from results import Results
 
-    kept = {"accepted": 1000, "delivered": 1000, "overflowed": 0, "failed": 0, **exposures}
+    kept = {"accepted": 1000, "delivered": 1000, "overflowed": 0, "rejected": 0, **exposures}
     return Results({}, {}, samples, {"meshtrial": kept}, {"meshtrial": 1000}, {})
 
 
@@ -134,7 +134,8 @@ def test_a_sound_run_is_not_complained_about() -> None:
         ({"not_2xx": 2, "broken": 1}, {}, "3 requests failed"),
         ({"treated": 0}, {}, "meshtrial: 0.0% of the requests went to v2, and half should"),
         ({"late": 6, "failed_open": 7}, {}, "meshtrial: 1.3% of the requests were not decided"),
-        ({}, {"delivered": 990}, "meshtrial: 1000 exposures, and 990 were delivered"),
+        ({}, {"delivered": 990}, "meshtrial: 1000 exposures, and 990 were taken by the collector"),
+        ({}, {"rejected": 1}, "meshtrial: 1000 exposures, and 999 were taken by the collector"),
         ({}, {"accepted": 900, "delivered": 900}, "meshtrial: 1000 decisions, and 900 exposures"),
     ],
 )
