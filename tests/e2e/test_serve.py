@@ -145,3 +145,12 @@ def test_it_needs_none_of_the_extras_and_stays_under_100_megabytes(plan: Path, t
         2,
         "this command needs more of meshtrial: pip install 'meshtrial[analysis]'\n",
     )
+
+
+@pytest.mark.parametrize("secret", ["two\nlines of it, long enough", "not ascii €, long enough"])
+def test_a_secret_that_no_header_could_carry_is_refused_and_not_shown(
+    plan: Path, tmp_path: Path, secret: str
+) -> None:
+    status, said = serve(tmp_path, plan, *ANYWHERE, secrets={**SECRETS, "MESHTRIAL_OTLP_TOKEN": secret})
+
+    assert (status, said) == (2, "the variable MESHTRIAL_OTLP_TOKEN must hold one line of printable ASCII\n")

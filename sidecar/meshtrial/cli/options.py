@@ -13,7 +13,7 @@ from meshtrial.listening import Address
 from meshtrial.settings import SECRETS, SETTINGS, Secret, Setting
 
 CONFIG_VARIABLE = "MESHTRIAL_CONFIG"
-_TOKEN = re.compile(r"[!-~]+")
+_TOKEN = re.compile(r"[ -~]+")
 _CONFIG_FILE = "meshtrial.toml"
 
 
@@ -53,7 +53,7 @@ def read_secret(secret: Secret, file: Path | None) -> str | None:
     if not text.strip():
         raise SettingError(f"{where} is empty; it should hold {secret.meaning}")
     if not _TOKEN.fullmatch(text.strip()):
-        raise SettingError(f"{where} must hold one line of visible ASCII without spaces")
+        raise SettingError(f"{where} must hold one line of printable ASCII")
     return text.strip()
 
 
