@@ -77,6 +77,13 @@ def test_a_request_over_16_mib_is_refused_also_when_it_was_small_on_the_wire(
     channel.unary_unary(EXPORT)(trace_request({}).SerializeToString(), timeout=10)
 
 
+def test_a_request_of_too_many_spans_is_refused_and_not_to_be_sent_again(channel: grpc.Channel) -> None:
+    code, why = refusal(channel, b"\x0a\x00" * 100_001)
+
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED is code
+    assert why == "more than 100000 spans and groups of spans in one request"
+
+
 def test_what_is_dropped_is_said_in_the_answer(channel: grpc.Channel) -> None:
     request = trace_request({"span_id": b"short"}, {})
 

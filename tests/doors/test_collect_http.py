@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import hashlib
 import json
 import socket
 from collections.abc import Iterator
@@ -168,10 +169,48 @@ def test_without_the_token_no_outcome_is_taken_and_it_is_counted(
     assert before + 1 == refused()
 
 
+def test_ten_thousand_outcomes_fit_into_one_request(running: RunningCollector) -> None:
+    outcomes = [
+        outcome(f"order-{n:05}", time="2026-03-01T12:00:00Z", values={"amount": 12.5}) for n in range(10_000)
+    ]
+    assert len(json.dumps(outcomes)) > 2**20
+
+    assert running.send_outcomes(outcomes) == (200, {"accepted": 10_000, "refused": []})
+
+
+def test_half_of_a_surrogate_pair_is_one_items_fault(running: RunningCollector) -> None:
+    status, answer = running.send_outcomes([outcome("before-half"), outcome("half", **{"\ud800": 1})])
+
+    assert (status, answer["accepted"]) == (200, 1)
+    assert [refused["index"] for refused in answer["refused"]] == [1]
+
+
+def test_a_client_without_a_token_cannot_take_an_outcomes_place(running: RunningCollector) -> None:
+    digest = hashlib.sha256(b"order-17").digest()
+    assert running.send_spans(trace_request({"trace_id": digest[:16], "span_id": digest[16:24]})) == 200
+
+    assert running.send_outcomes(outcome("order-17"))[0] == 200
+
+    found = stored(running.store, "SELECT Outcome FROM otel_traces WHERE OutcomeId = 'order-17'")
+    assert found == [("purchase",)]
+
+
+def test_exposures_of_impossible_times_are_stored_and_counted(running: RunningCollector) -> None:
+    request = trace_request(
+        {"name": "meshtrial.exposure", "start_time_unix_nano": 1, "attributes": {"meshtrial.exposed": True}}
+    )
+
+    assert running.send_spans(request) == 200
+
+    assert "meshtrial_collect_exposures_implausible_total 1.0" in running.metrics()
+    found = stored(running.store, "SELECT Exposed FROM otel_traces WHERE SpanName = 'meshtrial.exposure'")
+    assert found == [(None,)]
+
+
 def test_a_body_of_10_mb_is_413_and_the_door_goes_on(running: RunningCollector) -> None:
     status, body, _ = running.request("POST", "/v1/outcomes", b"[" + b" " * 10_000_000 + b"]", BEARER)
 
-    assert (status, json.loads(body)) == (413, {"error": "the body is larger than 1048576 bytes"})
+    assert (status, json.loads(body)) == (413, {"error": "the body is larger than 4194304 bytes"})
     assert running.send_outcomes([])[0] == 200
 
 

@@ -115,7 +115,7 @@ def test_no_secret_is_in_its_logs(tmp_path: Path) -> None:
 
 
 def test_the_command_takes_its_secrets_from_files_and_says_where_it_listens(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("a key of more than sixteen bytes\n")
+    (tmp_path / "key").write_text("a-key-of-more-than-sixteen-bytes\n")
     (tmp_path / "token").write_text("token\n")
     arguments = ["--store", str(tmp_path / "store"), "--key-file", str(tmp_path / "key"), *FREE]
 
@@ -136,7 +136,7 @@ def test_the_command_takes_its_secrets_from_files_and_says_where_it_listens(tmp_
     ("environment", "missing"),
     [
         ({"MESHTRIAL_TOKEN": "token"}, "MESHTRIAL_KEY"),
-        ({"MESHTRIAL_KEY": "a key of more than sixteen bytes"}, "MESHTRIAL_TOKEN"),
+        ({"MESHTRIAL_KEY": "a-key-of-more-than-sixteen-bytes"}, "MESHTRIAL_TOKEN"),
     ],
 )
 def test_the_command_does_not_start_without_a_secret(

@@ -18,6 +18,7 @@ _SERVICE: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
 }
 """UNAVAILABLE asks OTLP's clients to try again; the others don't."""

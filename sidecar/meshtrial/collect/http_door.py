@@ -11,6 +11,7 @@ An outcome request is answered `{"accepted": n, "refused": [{index, path, error}
 every one of its outcomes was refused; with `{"error": sentence}` when nothing in it could be read.
 """
 
+import asyncio
 import zlib
 from collections.abc import Mapping
 from typing import Final
@@ -28,11 +29,15 @@ from meshtrial.errors import Refused
 
 LARGEST_TRACES: Final = 16 * 2**20
 """Bytes of an OTLP request, before and after decompression; gRPC's is the same."""
-LARGEST_OUTCOMES: Final = 2**20
-"""Bytes of an outcome request, before and after decompression."""
+LARGEST_OUTCOMES: Final = 4 * 2**20
+"""Bytes of an outcome request, before and after decompression: room for 10,000."""
 LINGER: Final = 32 * 2**20
 """Bytes of a body over the limit that are still read, and thrown away: a client that is still sending would
 see a reset connection where the answer should be (RFC 9112, section 9.6)."""
+READING_SECONDS: Final = 10.0
+"""That a client has to send its body: one that stalls must not be waited for."""
+LARGEST_READING: Final = 64 * 2**20
+"""Bytes of all the bodies that are being read at once; more are refused until some are whole."""
 RETRY_AFTER: Final = "1"
 """Seconds; a journal that was full has been written by then."""
 
@@ -51,6 +56,7 @@ class HttpDoor:
             otlp_token: What clients that send spans must show, None for nothing.
         """
         self._intake, self._token, self._otlp_token = intake, token, otlp_token
+        self._reading = 0
         self.app = Starlette(
             routes=[
                 Route("/v1/traces", self._traces, methods=["POST"]),
@@ -66,7 +72,7 @@ class HttpDoor:
             if self._otlp_token is not None:
                 demand(self._otlp_token, request.headers.get("authorization"))
             _demand_protobuf(request)
-            body = await _body(request, LARGEST_TRACES)
+            body = await self._body(request, LARGEST_TRACES)
             accepted = await self._intake.take_spans(
                 body, door="http", authenticated=self._otlp_token is not None
             )
@@ -78,7 +84,7 @@ class HttpDoor:
     async def _outcomes(self, request: Request) -> Response:
         try:
             demand(self._token, request.headers.get("authorization"))
-            batch = await self._intake.take_outcomes(await _body(request, LARGEST_OUTCOMES))
+            batch = await self._intake.take_outcomes(await self._body(request, LARGEST_OUTCOMES))
         except Refused as refusal:
             return JSONResponse({"error": str(refusal)}, refusal.status, self._refuse("outcomes", refusal))
         refused = [item.as_json() for item in batch.refused]
@@ -101,6 +107,52 @@ class HttpDoor:
     async def _metrics(self, _: Request) -> Response:
         return Response(self._intake.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
+    async def _body(self, request: Request, limit: int) -> bytes:
+        """The body, decompressed; what is over the limit is never held.
+
+        Raises:
+            Refused: 400, not what its encoding says, or cut short; 408, it did not come in time; 413,
+                over the limit; 415, an encoding that is not taken; 503, too much is being read, or the
+                server stops.
+        """
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip"):
+            raise Refused(415, f"content-encoding `{encoding}` is not taken; send gzip or none")
+        try:
+            async with asyncio.timeout(READING_SECONDS):
+                body = await self._read(request, limit)
+        except ClientDisconnect as error:
+            raise Refused(400, "the client went away within the body") from error
+        except TimeoutError as error:
+            raise Refused(408, f"the body did not come within {READING_SECONDS:g} seconds") from error
+        except asyncio.CancelledError as error:  # by the server, when it stops and clients still send
+            raise Refused(503, "the collector is stopping") from error
+        return _gunzip(body, limit) if encoding == "gzip" else body
+
+    async def _read(self, request: Request, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        size = held = 0
+        crowded = False
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit + LINGER:
+                    break
+                crowded = crowded or self._reading + len(chunk) > LARGEST_READING
+                if size > limit or crowded:
+                    chunks.clear()
+                    self._reading, held = self._reading - held, 0
+                else:
+                    chunks.append(chunk)
+                    self._reading, held = self._reading + len(chunk), held + len(chunk)
+        finally:
+            self._reading -= held
+        if size > limit:
+            raise Refused(413, f"the body is larger than {limit} bytes")
+        if crowded:
+            raise Refused(503, f"{LARGEST_READING} bytes of other requests are being read")
+        return b"".join(chunks)
+
     def _refuse(self, door: str, refusal: Refused) -> dict[str, str]:
         """Count a refused request; the headers of its answer."""
         self._intake.refuse(door, refusal)
@@ -117,33 +169,6 @@ def _demand_protobuf(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _PROTOBUF:
         raise Refused(415, f"the body must be {_PROTOBUF}, not `{kind}`")
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """The body, decompressed; what is over the limit is never held.
-
-    Raises:
-        Refused: 400, not what its encoding says, or cut short; 413, over the limit; 415, an encoding that
-            is not taken.
-    """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
-        raise Refused(415, f"content-encoding `{encoding}` is not taken; send gzip or none")
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit + LINGER:
-                break
-            if size <= limit:
-                chunks.append(chunk)
-    except ClientDisconnect as error:
-        raise Refused(400, "the client went away within the body") from error
-    if size > limit:
-        raise Refused(413, f"the body is larger than {limit} bytes")
-    body = b"".join(chunks)
-    return _gunzip(body, limit) if encoding == "gzip" else body
 
 
 def _gunzip(data: bytes, limit: int) -> bytes:

@@ -35,15 +35,17 @@ class Intake:
         """Take an OTLP request; `authenticated` when the client showed the door's token.
 
         Raises:
-            Refused: 400, it is malformed; 503, it cannot be stored now.
+            Refused: 400, it is malformed; 413, it has too many spans; 503, it cannot be stored now.
         """
-        accepted = spans.accept(payload, self._key, authenticated=authenticated)
+        received_ns = time.time_ns()
+        accepted = spans.accept(payload, self._key, received_ns, authenticated=authenticated)
         self.metrics.units_hidden.inc(accepted.units_hidden)
+        self.metrics.exposures_implausible.inc(accepted.implausible)
         if accepted.without_id:
             self.metrics.spans_dropped.labels(door, "without_id").inc(accepted.without_id)
         if accepted.forged:
             self.metrics.spans_dropped.labels(door, "outcome_without_token").inc(accepted.forged)
-        await self._store(accepted.payload, accepted.spans, door)
+        await self._store(accepted.payload, accepted.spans, door, received_ns)
         return accepted
 
     async def take_outcomes(self, body: bytes) -> outcomes.Batch:
@@ -52,16 +54,17 @@ class Intake:
         Raises:
             Refused: 400 or 413, nothing in it can be taken; 503, it cannot be stored now.
         """
-        batch = outcomes.to_spans(body, self._key)
+        received_ns = time.time_ns()
+        batch = outcomes.to_spans(body, self._key, received_ns)
         self.metrics.outcomes_refused.inc(len(batch.refused))
-        await self._store(batch.payload, batch.accepted, "outcomes")
+        await self._store(batch.payload, batch.accepted, "outcomes", received_ns)
         return batch
 
-    async def _store(self, payload: bytes, count: int, door: str) -> None:
+    async def _store(self, payload: bytes, count: int, door: str, received_ns: int) -> None:
         if not count:
             return
         with self.metrics.append_seconds.time():
-            await self.store.append(payload, time.time_ns())
+            await self.store.append(payload, received_ns)
         self.metrics.spans.labels(door).inc(count)
         if self.forward is not None:
             self.forward.offer(payload)

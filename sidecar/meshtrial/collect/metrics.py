@@ -28,7 +28,12 @@ class Metrics:
         )
         self.units_hidden = Counter(
             "meshtrial_collect_units_hidden",
-            "Clear units replaced by their pseudonym, or removed, before storing",
+            "Clear units and request ids replaced by their pseudonym, or removed, before storing",
+            registry=self.registry,
+        )
+        self.exposures_implausible = Counter(
+            "meshtrial_collect_exposures_implausible",
+            "Exposures stored and not analysed: more than 30 days before their receipt, or 1 day after it",
             registry=self.registry,
         )
         self.outcomes_refused = Counter(

@@ -1,10 +1,10 @@
 """Outcomes as JSON -> spans `meshtrial.outcome`, so that both share one way into the store. Pure.
 
 An outcome is `{id, unit: {kind, value}, name, time, values: {amount: 12.5}}`. Its span's ids are made from
-its own id alone, so an outcome sent again is the same span and counts once: as it was received first.
+its own id and the pseudonym key alone, so an outcome sent again is the same span and counts once: as it was
+received first. Who does not have the key cannot send a span with these ids.
 """
 
-import hashlib
 import json
 import math
 import re
@@ -20,7 +20,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from meshtrial.errors import Refused
 from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
+from meshtrial.plan.problems import printable
 from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.store.rows import LATEST
 from meshtrial.store.schema import LARGEST_VALUE
 
 LARGEST_BATCH: Final = 10_000
@@ -30,12 +32,18 @@ LARGEST_UNIT: Final = 1024
 SERVICE: Final = "meshtrial-outcomes"
 """`service.name` of the spans that are made here."""
 
+_ID: Final = b"\xffoutcome"
+"""Before an outcome's id where its span's ids are made: no kind of unit, being no UTF-8, so that no pseudonym
+that a client may have made for it gives the ids away."""
+_SHOWN_LENGTH: Final = 200
+"""Characters of a path or an error: both may repeat what the client sent."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_TIME: Final = 2**63 - 1
 """ns since 1970: what a stored time can hold, up to the year 2262."""
 
 _WORD_RULE: Final = "a name begins with a lower-case letter; letters, digits, `_`, `.`, `-` follow, 64 in all"
 _KIND_RULE: Final = "a unit's kind is `request` or `header:` with the header's name in lower case"
+_HALF_A_PAIR: Final = "half of a surrogate pair is no character"
 
 Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}\Z")]
 """Name of an outcome or of one of its fields."""
@@ -94,8 +102,13 @@ class _Flaw(Exception):
         self.path, self.rule = path, rule
 
 
-def to_spans(body: bytes, key: PseudonymKey) -> Batch:
+def to_spans(body: bytes, key: PseudonymKey, received_ns: int) -> Batch:
     """Read a JSON object (one outcome) or an array of outcomes; what is malformed is refused one by one.
+
+    Args:
+        body: The JSON text.
+        key: Makes the units' pseudonyms and the spans' ids.
+        received_ns: When it came, ns since 1970; an outcome of more than a day later is refused.
 
     Raises:
         Refused: 400, the body is not JSON or neither object nor array; 413, too many outcomes.
@@ -119,14 +132,14 @@ def to_spans(body: bytes, key: PseudonymKey) -> Batch:
     refused = []
     for index, item in enumerate(items):
         try:
-            spans.spans.append(_span(item, key))
+            spans.spans.append(_span(item, key, received_ns))
         except _Flaw as flaw:
             root = f"$[{index}]" if isinstance(document, list) else "$"
-            refused.append(RefusedItem(index, root + flaw.path, flaw.rule))
+            refused.append(RefusedItem(index, _shown(root + flaw.path), _shown(flaw.rule)))
     return Batch(request.SerializeToString(), len(items) - len(refused), tuple(refused))
 
 
-def _span(item: object, key: PseudonymKey) -> Span:
+def _span(item: object, key: PseudonymKey, received_ns: int) -> Span:
     try:
         outcome = msgspec.convert(item, Outcome)
     except msgspec.ValidationError as error:
@@ -136,12 +149,16 @@ def _span(item: object, key: PseudonymKey) -> Span:
         if "matching regex" in rule:
             rule = _KIND_RULE if path == ".unit.kind" else _WORD_RULE
         raise _Flaw(path, rule) from error
+    except UnicodeEncodeError as error:
+        raise _Flaw("", _HALF_A_PAIR) from error
     name = outcome.name
     unit = _bytes(outcome.unit.value, ".unit.value")
     if len(unit) > LARGEST_UNIT:
         raise _Flaw(".unit.value", f"{len(unit)} bytes; a unit has at most {LARGEST_UNIT}")
     at = _nanoseconds(outcome.time)
-    digest = hashlib.sha256(_bytes(outcome.id, ".id")).digest()
+    if at > received_ns + LATEST:
+        raise _Flaw(".time", f"{outcome.time} is more than a day after its receipt")
+    digest = key.digest(_ID, _bytes(outcome.id, ".id"))
     return Span(
         trace_id=digest[:16],
         span_id=digest[16:24],
@@ -170,11 +187,16 @@ def _values(values: Mapping[str, float]) -> list[KeyValue]:
     ]
 
 
+def _shown(text: str) -> str:
+    """Fit for the answer: half of a surrogate pair could not be written."""
+    return printable(text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…")
+
+
 def _bytes(text: str, path: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise _Flaw(path, "half of a surrogate pair is no character") from error
+        raise _Flaw(path, _HALF_A_PAIR) from error
 
 
 def _nanoseconds(time: datetime | float) -> int:

@@ -3,8 +3,7 @@
 Pure. Stage: OTLP door -> **spans** -> journal.
 """
 
-import re
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,18 +12,31 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
+from meshtrial.collect.size import parts
+from meshtrial.collect.units import (
+    PROXY_REQUEST_ID,
+    PROXY_UNIT,
+    Attributes,
+    hide_request,
+    hide_units,
+    keep,
+    text_of,
+)
 from meshtrial.errors import Refused
 from meshtrial.names import Attribute, SpanName
 from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.store.rows import is_plausible
 
-_PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
-_NEEDS_A_LOOK: Final = (Attribute.CONTEXT_ID.encode(), SpanName.OUTCOME.encode())
-"""A payload in which neither of these occurs holds neither units nor outcomes."""
-
-_Attributes = MutableSequence[KeyValue]
+LARGEST_COUNT: Final = 100_000
+"""Spans and groups of spans in one request: to check this many takes about a second."""
+LARGEST_INSIDE: Final = 500_000
+"""Attributes, events and links in one request: exposures of 16 MiB have fewer."""
+_NEEDS_A_LOOK: Final = tuple(
+    name.encode()
+    for name in (Attribute.CONTEXT_ID, PROXY_REQUEST_ID, PROXY_UNIT, SpanName.OUTCOME, SpanName.EXPOSURE)
+)
+"""A payload in which none of these occurs holds neither units nor outcomes nor exposures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,8 @@ class Accepted:
     """Spans dropped because their trace id is not 16 bytes, or their span id not 8, or all zero."""
     forged: int
     """Spans `meshtrial.outcome` dropped because the client did not show the door's token."""
+    implausible: int
+    """Spans `meshtrial.exposure` that are stored, and not analysed for their time."""
 
     def answer(self) -> bytes:
         """The serialised ExportTraceServiceResponse: `partial_success` says what was dropped, if anything.
@@ -57,13 +71,14 @@ class Accepted:
         return response.SerializeToString()
 
 
-def accept(payload: bytes, key: PseudonymKey, *, authenticated: bool) -> Accepted:
+def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated: bool) -> Accepted:
     """Check a request and make it fit to be stored and forwarded.
 
     - A unit (`feature_flag.context.id`) counts as clear unless `meshtrial.key.id` is beside it and it looks
       like a pseudonym. It is replaced by its pseudonym, with the kind from `meshtrial.unit.kind`; where the
       kind is missing, or the value is neither text nor a whole number, it is removed. That holds for the
       attributes of spans, their events and links, scopes and resources.
+    - The proxy's spans lose their request id and the query of their URL (`meshtrial.collect.units`).
     - Spans named `meshtrial.outcome` decide trials. They are taken only from clients that showed the door's
       token, since a client must not forge outcomes; else they are dropped and counted.
     - Spans without a valid trace id and span id cannot be told apart, so they are dropped and counted:
@@ -74,26 +89,46 @@ def accept(payload: bytes, key: PseudonymKey, *, authenticated: bool) -> Accepte
     Args:
         payload: A serialised ExportTraceServiceRequest.
         key: Makes the pseudonyms.
+        received_ns: When it came, ns since 1970.
         authenticated: The client showed the door's token.
 
     Raises:
-        Refused: 400; the payload is something else or was cut short.
+        Refused: 400; the payload is something else or was cut short. 413; it has more than 100,000 spans
+            and groups of spans, or more than 500,000 attributes, events and links.
     """
+    if parts(payload, LARGEST_COUNT) > LARGEST_COUNT:
+        raise Refused(413, f"more than {LARGEST_COUNT} spans and groups of spans in one request")
     try:
         request = ExportTraceServiceRequest.FromString(payload)
     except DecodeError as error:
         raise Refused(400, "the body is no ExportTraceServiceRequest, or only a part of one") from error
+    if _inside(request) > LARGEST_INSIDE:
+        raise Refused(413, f"more than {LARGEST_INSIDE} attributes, events and links in one request")
     scopes = [scope for resource in request.resource_spans for scope in resource.scope_spans]
-    hidden = forged = 0
+    hidden = forged = implausible = 0
     if any(name in payload for name in _NEEDS_A_LOOK):
         if not authenticated:
-            forged = _drop(scopes, lambda span: span.name == SpanName.OUTCOME)
+            forged = sum(keep(scope.spans, lambda span: span.name != SpanName.OUTCOME) for scope in scopes)
         for attributes, kind in _attribute_lists(request):
-            hidden += _hide_units(attributes, kind, key)
-    without_id = _drop(scopes, lambda span: not (_is_id(span.trace_id, 16) and _is_id(span.span_id, 8)))
+            hidden += hide_units(attributes, kind, key)
+        for scope in scopes:
+            for span in scope.spans:
+                hidden += hide_request(span.attributes)
+                implausible += span.name == SpanName.EXPOSURE and not is_plausible(
+                    span.start_time_unix_nano, received_ns
+                )
+    without_id = sum(
+        keep(scope.spans, lambda span: _is_id(span.trace_id, 16) and _is_id(span.span_id, 8))
+        for scope in scopes
+    )
     request.DiscardUnknownFields()
     return Accepted(
-        request.SerializeToString(), sum(len(scope.spans) for scope in scopes), hidden, without_id, forged
+        request.SerializeToString(),
+        sum(len(scope.spans) for scope in scopes),
+        hidden,
+        without_id,
+        forged,
+        implausible,
     )
 
 
@@ -101,65 +136,30 @@ def _is_id(raw: bytes, size: int) -> bool:
     return len(raw) == size and any(raw)
 
 
-def _drop(scopes: list[ScopeSpans], unwanted: Callable[[Span], bool]) -> int:
-    dropped = 0
-    for scope in scopes:
-        for index in reversed([i for i, span in enumerate(scope.spans) if unwanted(span)]):
-            del scope.spans[index]
-            dropped += 1
-    return dropped
+def _inside(request: ExportTraceServiceRequest) -> int:
+    """Attributes, events and links; the counting ends soon after there are too many."""
+    count = 0
+    for of_resource in request.resource_spans:
+        count += len(of_resource.resource.attributes)
+        for of_scope in of_resource.scope_spans:
+            count += len(of_scope.scope.attributes)
+            for span in of_scope.spans:
+                count += len(span.attributes) + len(span.events) + len(span.links)
+                if count > LARGEST_INSIDE:
+                    return count
+                count += sum(len(event.attributes) for event in span.events)
+                count += sum(len(link.attributes) for link in span.links)
+    return count
 
 
-def _attribute_lists(request: ExportTraceServiceRequest) -> Iterator[tuple[_Attributes, str]]:
+def _attribute_lists(request: ExportTraceServiceRequest) -> Iterator[tuple[Attributes, str]]:
     """Every list of attributes, with the unit's kind that the span around it names."""
     for of_resource in request.resource_spans:
         yield of_resource.resource.attributes, ""
         for of_scope in of_resource.scope_spans:
             yield of_scope.scope.attributes, ""
             for span in of_scope.spans:
-                kind = _text_of(span.attributes, Attribute.UNIT_KIND)
+                kind = text_of(span.attributes, Attribute.UNIT_KIND)
                 yield span.attributes, kind
                 yield from ((event.attributes, kind) for event in span.events)
                 yield from ((link.attributes, kind) for link in span.links)
-
-
-def _hide_units(attributes: _Attributes, kind: str, key: PseudonymKey) -> int:
-    """Replace or remove the clear units of one list; how many there were."""
-    units = [index for index, attribute in enumerate(attributes) if attribute.key == Attribute.CONTEXT_ID]
-    if not units:
-        return 0
-    has_key_id = bool(_text_of(attributes, Attribute.KEY_ID))
-    clear = [i for i in units if not (has_key_id and _PSEUDONYM.fullmatch(attributes[i].value.string_value))]
-    kind = _text_of(attributes, Attribute.UNIT_KIND) or kind
-    replaced = False
-    for index in reversed(clear):
-        unit = _unit_bytes(attributes[index].value)
-        if kind and unit:
-            attributes[index].value.CopyFrom(AnyValue(string_value=key.pseudonym(kind, unit)))
-            replaced = True
-        else:
-            del attributes[index]
-    if replaced:
-        for index in reversed(
-            [i for i, attribute in enumerate(attributes) if attribute.key == Attribute.KEY_ID]
-        ):
-            del attributes[index]
-        attributes.append(KeyValue(key=Attribute.KEY_ID, value=AnyValue(string_value=key.id)))
-    return len(clear)
-
-
-def _text_of(attributes: _Attributes, name: str) -> str:
-    return next((a.value.string_value for a in attributes if a.key == name), "")
-
-
-def _unit_bytes(value: AnyValue) -> bytes:
-    """The unit as it would stand in a header; empty where the value cannot be one."""
-    match value.WhichOneof("value"):
-        case "string_value":
-            return value.string_value.encode()
-        case "int_value":
-            return str(value.int_value).encode()
-        case "bytes_value":
-            return value.bytes_value
-        case _:
-            return b""

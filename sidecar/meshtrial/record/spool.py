@@ -64,7 +64,7 @@ class Spool:
         self._lock = threading.Lock()
         self._descriptor = -1
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._held = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left = sorted(directory.glob("[0-9]" * 8 + ".otlp"))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from meshtrial.errors import Refused, StoreError
-from meshtrial.store.layout import sync_folder
+from meshtrial.store.layout import FILE_MODE, sync_folder
 
 _HEADER: Final = struct.Struct("<IIq")
 _CHECKED: Final = struct.Struct("<q")
@@ -79,7 +79,7 @@ class Journal:
             StoreError: The file cannot be made.
         """
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
             sync_folder(path.parent)
         except OSError as error:
             raise StoreError(f"the journal {path} cannot be made: {error.strerror}") from error
@@ -119,24 +119,27 @@ class Journal:
         os.close(self._descriptor)
 
     async def _commit_all(self) -> None:
-        while self._queue:
-            batch, self._queue = self._queue, []
+        try:
+            while self._queue:
+                batch, self._queue = self._queue, []
+                _settle(batch, await self._commit(batch))
+        finally:
+            self._committing = None
+
+    async def _commit(self, batch: list[_Waiting]) -> str | None:
+        """Write one batch; why it failed, None if it did not."""
+        size = sum(len(waiting.record) for waiting in batch)
+        try:
             data = b"".join(waiting.record for waiting in batch)
-            failure = None
-            try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._write, data)
-                self.size += len(data)
-            except OSError as error:
-                failure = f"the store cannot be written: {error.strerror}"
-            self.pending -= len(data)
-            for waiting in batch:
-                if waiting.done.cancelled():  # its client went away; what it sent is stored all the same
-                    continue
-                if failure is None:
-                    waiting.done.set_result(None)
-                else:
-                    waiting.done.set_exception(Refused(503, failure))
-        self._committing = None
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, data)
+            self.size += size
+        except OSError as error:
+            return f"the store cannot be written: {error.strerror}"
+        except Exception as error:  # noqa: BLE001 - whatever it was, those that wait must be answered
+            return f"the store cannot be written: {error!r}"
+        finally:
+            self.pending -= size
+        return None
 
     def _write(self, data: bytes) -> None:
         """Put the data behind what is acknowledged, wholly or not at all."""
@@ -149,9 +152,19 @@ class Journal:
                 written = os.pwrite(self._descriptor, rest, at)
                 rest, at = rest[written:], at + written
             os.fsync(self._descriptor)
-        except OSError:
+        except BaseException:
             try:
                 os.ftruncate(self._descriptor, self.size)
             except OSError:
                 self.broken = True
             raise
+
+
+def _settle(batch: list[_Waiting], failure: str | None) -> None:
+    for waiting in batch:
+        if waiting.done.cancelled():  # its client went away; what it sent is stored all the same
+            continue
+        if failure is None:
+            waiting.done.set_result(None)
+        else:
+            waiting.done.set_exception(Refused(503, failure))

@@ -18,9 +18,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from meshtrial.errors import StoreError, StoreLocked
 from meshtrial.store.schema import TABLE
+
+FILE_MODE: Final = 0o640
+"""Of journals, segments and the lock: what users did is nobody else's business."""
+FOLDER_MODE: Final = 0o750
+"""Of the store and its folders."""
+_NUMBER: Final = "[0-9]" * 8
+"""Only exactly eight digits are ours: people leave copies and backups beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +55,11 @@ class Layout:
 
     def journals(self) -> list[int]:
         """Numbers of the journals that exist, ascending."""
-        return sorted(int(path.stem) for path in (self.root / "journals").glob("[0-9]*.journal"))
+        return sorted(int(path.stem) for path in (self.root / "journals").glob(_NUMBER + ".journal"))
 
     def segments(self) -> list[int]:
         """Numbers of the finished segments, ascending."""
-        return sorted(int(path.name) for path in (self.root / "segments").glob("[0-9]*"))
+        return sorted(int(path.name) for path in (self.root / "segments").glob(_NUMBER))
 
     def create(self) -> None:
         """Make the folders that are missing.
@@ -60,8 +68,9 @@ class Layout:
             StoreError: A folder cannot be made.
         """
         try:
+            self.root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
             for name in ("journals", "segments", "building"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+                (self.root / name).mkdir(FOLDER_MODE, exist_ok=True)
             sync_folder(self.root)
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be made: {error.strerror}") from error
@@ -85,7 +94,7 @@ def locked(layout: Layout) -> Iterator[None]:
         StoreError: The lock's file cannot be opened.
     """
     try:
-        descriptor = os.open(layout.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(layout.root / "lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
     except OSError as error:
         raise StoreError(f"the store {layout.root} cannot be written: {error.strerror}") from error
     try:

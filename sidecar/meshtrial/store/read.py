@@ -62,12 +62,12 @@ SELECT * FROM segment_rows UNION ALL BY NAME SELECT * FROM journal_rows
 _REPEATS: Final = """
 CREATE TABLE repeats AS
 WITH again AS (
-    SELECT hash(TraceId, SpanId) AS h FROM rows_as_received GROUP BY h HAVING count(*) > 1
+    SELECT hash(TraceId, SpanId, SpanName) AS h FROM rows_as_received GROUP BY h HAVING count(*) > 1
 ), copies AS (
     SELECT filename, file_row_number, row_number() OVER (
-        PARTITION BY TraceId, SpanId ORDER BY ReceivedAt, filename, file_row_number
+        PARTITION BY TraceId, SpanId, SpanName ORDER BY ReceivedAt, filename, file_row_number
     ) AS copy
-    FROM rows_as_received WHERE hash(TraceId, SpanId) IN (SELECT h FROM again)
+    FROM rows_as_received WHERE hash(TraceId, SpanId, SpanName) IN (SELECT h FROM again)
 )
 SELECT filename, file_row_number FROM copies WHERE copy > 1
 """
@@ -82,7 +82,7 @@ _WITHOUT_REPEATS: Final = f"{_ALL} ANTI JOIN repeats USING (filename, file_row_n
 def connect(path: Path) -> "duckdb.DuckDBPyConnection":
     """A database in memory; its view `otel_traces` (`meshtrial.store.schema`) is the store as it is now.
 
-    A span that came more than once, by (TraceId, SpanId), is there once: as it was received first.
+    A span that came more than once, by (TraceId, SpanId, SpanName), is there once: as it was received first.
 
     Raises:
         NoData: There is no store, or it holds no span.

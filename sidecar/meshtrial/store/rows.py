@@ -41,6 +41,16 @@ _WHOLE: Final = re.compile(r"[0-9]{1,10}")
 _LARGEST_UINT32: Final = 2**32 - 1
 _LARGEST_TIME: Final = 2**63 - 1
 
+EARLIEST: Final = 30 * 86_400 * 10**9
+"""ns before its receipt that an exposure may have begun: a spool kept that long is still analysed."""
+LATEST: Final = 86_400 * 10**9
+"""ns after its receipt that a span may begin: clocks differ by minutes, wrong time zones by hours."""
+
+
+def is_plausible(start_ns: int, received_ns: int) -> bool:
+    """Whether an exposure can have begun then: one of 1970 would end a trial's minimum duration at once."""
+    return received_ns - EARLIEST <= start_ns <= received_ns + LATEST
+
 
 def to_table(requests: Iterable[tuple[int, ExportTraceServiceRequest]]) -> pa.Table:
     """One row a span, in the order received.
@@ -83,7 +93,7 @@ def _rows(received_ns: int, request: ExportTraceServiceRequest) -> Iterator[tupl
                     span.status.message,
                     [_event(event) for event in span.events],
                     [_link(link) for link in span.links],
-                    *_promoted(span.name, texts),
+                    *_promoted(span, texts, received_ns),
                     received_ns,
                 )
 
@@ -102,16 +112,17 @@ def _link(link: Span.Link) -> dict[str, Any]:
     }
 
 
-def _promoted(name: str, texts: dict[str, str]) -> tuple[Any, ...]:
+def _promoted(span: Span, texts: dict[str, str], received_ns: int) -> tuple[Any, ...]:
     """The columns from Experiment to OutcomeValues."""
-    is_outcome = name == SpanName.OUTCOME
+    start = span.start_time_unix_nano
+    is_outcome = span.name == SpanName.OUTCOME and start <= received_ns + LATEST
     return (
         *map(texts.get, _CODED),
         texts.get(Attribute.OUTCOME_NAME) if is_outcome else None,
         texts.get(Attribute.OUTCOME_ID) if is_outcome else None,
         _unit(texts.get(Attribute.CONTEXT_ID)),
         _bucket(texts.get(Attribute.BUCKET)),
-        _TRUTH.get(texts.get(Attribute.EXPOSED, "")),
+        _TRUTH.get(texts.get(Attribute.EXPOSED, "")) if is_plausible(start, received_ns) else None,
         _values(texts) if is_outcome else None,
     )
 

@@ -9,7 +9,8 @@ from the map later costs several times the time and the space. Times are UTC.
 column             type                  meaning
 ================== ===================== ==================================================================
 Timestamp          timestamp[ns]         start of the span; null beyond the year 2262
-TraceId            string                32 lower-case hex digits; with SpanId what makes a span the same
+TraceId            string                32 lower-case hex digits; with SpanId and SpanName what makes a
+                                         span the same
 SpanId             string                16 lower-case hex digits
 ParentSpanId       string                16 lower-case hex digits, "" for a root
 TraceState         string                W3C tracestate, as received
@@ -38,14 +39,17 @@ Outcome            dictionary<string>    `meshtrial.outcome.name`, of spans `mes
 OutcomeId          string                `meshtrial.outcome.id`, of spans `meshtrial.outcome` only
 Unit               uint64                first 16 hex digits of the pseudonym `feature_flag.context.id`
 Bucket             uint32                `meshtrial.bucket`
-Exposed            bool                  `meshtrial.exposed`
+Exposed            bool                  `meshtrial.exposed`; null also where Timestamp is more than 30 days
+                                         before ReceivedAt or 1 day after it: such a time is a clock's
+                                         mistake, so the span is not analysed
 OutcomeValues      map<string, double>   `meshtrial.outcome.values.*` that are numbers within 1e100, by
                                          field; of spans `meshtrial.outcome` only
 ReceivedAt         timestamp[ns]         when the collector took it; of spans that came twice the first counts
 ================== ===================== ==================================================================
 
 A promoted column is null where the attribute is absent or is not what the column holds. Numbers and truth
-values are taken from their text as well, because proxies write every tag as a string.
+values are taken from their text as well, because proxies write every tag as a string. An outcome's three
+columns are null as well where Timestamp is more than 1 day after ReceivedAt.
 """
 
 from typing import Final

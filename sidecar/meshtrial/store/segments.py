@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from meshtrial.errors import StoreError
 from meshtrial.store.journal import read_journal
-from meshtrial.store.layout import Layout, sync_folder
+from meshtrial.store.layout import FILE_MODE, FOLDER_MODE, Layout, sync_folder
 from meshtrial.store.rows import to_table
 from meshtrial.store.schema import TABLE
 
@@ -71,8 +71,8 @@ def roll(layout: Layout, number: int) -> Rolled:
         if table.num_rows:
             building = layout.building(number)
             shutil.rmtree(building, ignore_errors=True)
-            building.mkdir(parents=True)
-            with (building / f"{TABLE}.parquet").open("wb") as file:
+            building.mkdir(FOLDER_MODE)
+            with open(building / f"{TABLE}.parquet", "wb", opener=_opener) as file:
                 pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
                 file.flush()
                 os.fsync(file.fileno())
@@ -87,3 +87,7 @@ def roll(layout: Layout, number: int) -> Rolled:
     except OSError as error:
         raise StoreError(f"journal {journal} cannot be made into a segment: {error}") from error
     return Rolled(number, table.num_rows, unreadable)
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)

@@ -1,4 +1,4 @@
-"""What the doors answer when the store takes nothing, which no real collector does at will."""
+"""What the doors answer when the store takes nothing or clients stall, which takes a real collector long."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ import pytest
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it ships no marker
 
 from collecting import BEARER, EXPORT, PROTOBUF, SECRET, TOKEN, trace_request
+from meshtrial.collect import http_door
 from meshtrial.collect.grpc_door import GrpcDoor
 from meshtrial.collect.http_door import HttpDoor
 from meshtrial.collect.intake import Intake
@@ -35,14 +36,34 @@ async def full_intake(path: Path) -> AsyncIterator[Intake]:
         yield Intake(store, PseudonymKey.of(SECRET), None, Metrics())
 
 
+@contextlib.asynccontextmanager
+async def open_door(path: Path) -> AsyncIterator[HttpDoor]:
+    """A door with a store that takes everything."""
+    async with Store.open(path, StoreSettings()) as store:
+        yield HttpDoor(Intake(store, PseudonymKey.of(SECRET), None, Metrics()), TOKEN.encode(), None)
+
+
 async def call(
-    door: HttpDoor, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    door: HttpDoor,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    until: asyncio.Event | None = None,
 ) -> tuple[int, bytes, dict[str, str]]:
-    """One request through ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html."""
+    """One request through ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html.
+
+    With `until`, the body's end comes only then.
+    """
     sent: list[Any] = []
+    parts = [body]
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if parts:
+            return {"type": "http.request", "body": parts.pop(), "more_body": until is not None}
+        assert until is not None
+        await until.wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -101,5 +122,58 @@ def test_a_full_journal_is_unavailable_over_grpc(tmp_path: Path) -> None:
             await door.stop(1)
             assert grpc.StatusCode.UNAVAILABLE is refused.value.code()
             assert refused.value.details() == BUSY
+
+    asyncio.run(main())
+
+
+def test_a_body_that_stalls_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_door, "READING_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with open_door(tmp_path) as door:
+            status, body, _ = await call(door, "POST", "/v1/traces", SPANS, PROTOBUF, asyncio.Event())
+            assert (status, Status.FromString(body).message) == (
+                408,
+                "the body did not come within 0.05 seconds",
+            )
+            assert (await call(door, "POST", "/v1/traces", SPANS, PROTOBUF))[0] == 200
+
+    asyncio.run(main())
+
+
+def test_bodies_that_are_read_at_once_share_64_mib(tmp_path: Path) -> None:
+    megabytes = b"\xff" * (15 * 2**20)
+
+    async def main() -> None:
+        async with open_door(tmp_path) as door:
+            end = asyncio.Event()
+            stalled = [
+                asyncio.create_task(call(door, "POST", "/v1/traces", megabytes, PROTOBUF, end))
+                for _ in range(4)
+            ]
+            await asyncio.sleep(0.05)
+
+            status, body, headers = await call(door, "POST", "/v1/traces", megabytes, PROTOBUF)
+            assert (status, headers["retry-after"]) == (503, "1")
+            assert Status.FromString(body).message == "67108864 bytes of other requests are being read"
+            assert (await call(door, "POST", "/v1/traces", SPANS, PROTOBUF))[0] == 200
+
+            end.set()
+            assert {400} == {status for status, _, _ in await asyncio.gather(*stalled)}
+            assert (await call(door, "POST", "/v1/traces", megabytes, PROTOBUF))[0] == 400
+
+    asyncio.run(main())
+
+
+def test_a_read_that_the_server_cancels_as_it_stops_is_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_door(tmp_path) as door:
+            reading = asyncio.create_task(call(door, "POST", "/v1/traces", SPANS, PROTOBUF, asyncio.Event()))
+            await asyncio.sleep(0.05)
+            reading.cancel()
+
+            status, body, _ = await reading
+
+            assert (status, Status.FromString(body).message) == (503, "the collector is stopping")
 
     asyncio.run(main())

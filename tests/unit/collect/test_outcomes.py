@@ -15,6 +15,7 @@ from meshtrial.store.rows import to_table
 
 SECRET = b"sixteen bytes ok"
 KEY = PseudonymKey.of(SECRET)
+NOW = 1_800_000_000 * 10**9
 GOOD: dict[str, Any] = {
     "id": "order-1",
     "unit": {"kind": "header:x-user-id", "value": "ann@example.com"},
@@ -25,7 +26,7 @@ GOOD: dict[str, Any] = {
 
 
 def read(document: object) -> Batch:
-    return to_spans(json.dumps(document).encode(), KEY)
+    return to_spans(json.dumps(document).encode(), KEY, NOW)
 
 
 def spans(batch: Batch) -> list[Any]:
@@ -68,17 +69,44 @@ def test_an_outcome_becomes_a_span_that_carries_it() -> None:
 
 
 def test_the_ids_are_those_of_the_outcome_so_a_repetition_is_the_same_span() -> None:
-    digest = hashlib.sha256(b"order-1").digest()
+    digest = hmac.new(SECRET, b"\xffoutcome\0order-1", hashlib.sha256).digest()
 
     [span] = spans(read(changed(name="refund", time=5)))
 
     assert (digest[:16], digest[16:24]) == (span.trace_id, span.span_id)
 
 
+def test_who_has_another_key_cannot_tell_the_ids() -> None:
+    other = PseudonymKey.of(b"another sixteen bytes")
+
+    [span] = spans(to_spans(json.dumps(GOOD).encode(), other, NOW))
+
+    assert span.trace_id != spans(read(GOOD))[0].trace_id
+
+
+def test_an_outcome_of_more_than_a_day_after_its_receipt_is_refused_and_old_ones_are_taken() -> None:
+    day = 86_400
+    assert read(changed(time=1_800_000_000 + day)).accepted == 1
+    assert read(changed(time=0)).accepted == 1
+
+    path, error = flaw(changed(time=1_800_000_000 + day + 1))
+
+    assert (path, error) == ("$[1].time", "1800086401.0 is more than a day after its receipt")
+
+
+def test_what_is_repeated_of_the_request_prints_and_is_short() -> None:
+    assert flaw(changed(**{"\x1b\u202e": 1})) == (
+        "$[1]",
+        "Object contains unknown field `\\x1b\\u202e`",
+    )
+    assert flaw(changed(**{"\ud800": 1})) == ("$[1]", "half of a surrogate pair is no character")
+    assert len(flaw(changed(**{"x" * 10_000: 1}))[1]) == 200
+
+
 def test_the_stored_row_has_what_the_analysis_reads() -> None:
     request = ExportTraceServiceRequest.FromString(read(GOOD).payload)
 
-    [row] = to_table([(0, request)]).to_pylist(maps_as_pydicts="strict")
+    [row] = to_table([(NOW, request)]).to_pylist(maps_as_pydicts="strict")
 
     assert (row["Outcome"], row["OutcomeId"]) == ("purchase", "order-1")
     assert row["OutcomeValues"] == {"amount": 12.5, "items": 3.0}
@@ -180,7 +208,7 @@ def test_an_outcome_on_its_own_is_refused_without_an_index_in_its_path() -> None
 )
 def test_a_body_in_which_nothing_can_be_read_is_refused_with_400(body: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason) as refused:
-        to_spans(body, KEY)
+        to_spans(body, KEY, NOW)
 
     assert refused.value.status == 400
 
@@ -192,21 +220,45 @@ def test_ten_thousand_outcomes_are_taken_and_one_more_is_too_many() -> None:
     assert refused.value.status == 413
 
 
+json_texts = st.text(st.characters(codec=None), max_size=5)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.sampled_from([10**400, -(10**20), 2**63, "\ud800", "2262-04-12T00:00:00Z"])
+    | json_texts,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "kind", "value"]), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*GOOD, "kind", "value"]) | json_texts, inner, max_size=5)
     ),
     max_leaves=6,
 )
+items = json_values | st.builds(lambda k, v: changed(**{k: v}), st.sampled_from(list(GOOD)), json_values)
+deep = st.integers(0, 2_000).map(lambda depth: "[" * depth + "1" + "]" * depth)
 
 
-@given(
-    st.lists(
-        json_values | st.builds(lambda k, v: changed(**{k: v}), st.sampled_from(list(GOOD)), json_values)
-    )
-)
-def test_of_any_array_every_item_is_either_taken_or_refused(items: list[object]) -> None:
-    batch = read(items)
+@given(st.lists(items))
+def test_of_any_array_every_item_is_either_taken_or_refused_in_text_that_can_be_sent(
+    documents: list[object],
+) -> None:
+    batch = read(documents)
 
-    assert len(items) == batch.accepted + len(batch.refused) == len(spans(batch)) + len(batch.refused)
+    assert len(documents) == batch.accepted + len(batch.refused) == len(spans(batch)) + len(batch.refused)
+    for refused in batch.refused:
+        assert (refused.path + refused.error).isprintable()
+        json.dumps(refused.as_json(), ensure_ascii=False).encode()
+
+
+@given(items.map(json.dumps) | deep | json_texts, st.sampled_from(["{}", "[{}]", '{{"id": {}}}']))
+def test_of_any_document_there_is_an_answer(text: str, around: str) -> None:
+    body = around.format(text).encode("utf-8", "surrogatepass")
+    status, answer = 200, ""
+    try:
+        batch = to_spans(body, KEY, NOW)
+        answer = json.dumps([refused.as_json() for refused in batch.refused], ensure_ascii=False)
+    except Refused as refusal:
+        status, answer = refusal.status, str(refusal)
+
+    assert status in {200, 400}
+    answer.encode()  # raises on half of a surrogate pair

@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+import time
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from meshtrial.record.pseudonym import PseudonymKey
 SECRET = b"sixteen bytes ok"
 KEY = PseudonymKey.of(SECRET)
 KIND = "header:x-user-id"
+NOW = 1_800_000_000 * 10**9
+DAY = 86_400 * 10**9
 
 
 def pseudonym(kind: str, unit: bytes) -> str:
@@ -25,7 +28,7 @@ def pseudonym(kind: str, unit: bytes) -> str:
 
 
 def taken(request: ExportTraceServiceRequest, *, authenticated: bool = False) -> Accepted:
-    return accept(request.SerializeToString(), KEY, authenticated=authenticated)
+    return accept(request.SerializeToString(), KEY, NOW, authenticated=authenticated)
 
 
 def attributes_after(attributes: dict[str, Any]) -> dict[str, str]:
@@ -39,9 +42,9 @@ def test_what_needs_no_change_is_kept_byte_for_byte() -> None:
         {"attributes": {"feature_flag.context.id": "a" * 32, "meshtrial.key.id": "01234567"}}, {}
     ).SerializeToString()
 
-    accepted = accept(payload, KEY, authenticated=False)
+    accepted = accept(payload, KEY, NOW, authenticated=False)
 
-    assert Accepted(payload, spans=2, units_hidden=0, without_id=0, forged=0) == accepted
+    assert Accepted(payload, spans=2, units_hidden=0, without_id=0, forged=0, implausible=0) == accepted
     assert accepted.answer() == b""
 
 
@@ -101,6 +104,82 @@ def test_no_clear_unit_is_left_anywhere_in_a_request() -> None:
     assert pseudonym(KIND, b"ann@example.com") == after.events[0].attributes[0].value.string_value
 
 
+def test_an_events_own_kind_of_unit_counts_before_its_spans() -> None:
+    request = trace_request({"attributes": {"meshtrial.unit.kind": KIND}})
+    event = request.resource_spans[0].scope_spans[0].spans[0].events.add(name="feature_flag")
+    fill(event.attributes, {"feature_flag.context.id": "ann", "meshtrial.unit.kind": "header:x-tenant"})
+
+    after = ExportTraceServiceRequest.FromString(taken(request).payload)
+
+    hidden = after.resource_spans[0].scope_spans[0].spans[0].events[0].attributes[0].value.string_value
+    assert pseudonym("header:x-tenant", b"ann") == hidden
+
+
+def test_a_span_of_envoy_loses_its_request_id_and_what_users_typed() -> None:
+    request = trace_request(
+        {
+            "name": "ingress",
+            "kind": 2,
+            "attributes": {
+                "node_id": "",
+                "component": "proxy",
+                "guid:x-request-id": "6e1b5a9c-8f3d-4c5e-9a70-1f2b3c4d5e6f",
+                "http.url": "http://127.0.0.1/recommend?user=alice%40example.org",
+                "http.method": "GET",
+                "meshtrial.unit": "a" * 32,
+                "response_flags": "-",
+            },
+        }
+    )
+
+    accepted = taken(request)
+
+    after = ExportTraceServiceRequest.FromString(accepted.payload).resource_spans[0].scope_spans[0].spans[0]
+    assert {a.key: a.value.string_value for a in after.attributes} == {
+        "node_id": "",
+        "component": "proxy",
+        "http.url": "http://127.0.0.1/recommend",
+        "http.method": "GET",
+        "meshtrial.unit": "a" * 32,
+        "response_flags": "-",
+    }
+    assert accepted.units_hidden == 1
+
+
+@pytest.mark.parametrize("mark", ["meshtrial.unit", "guid:x-request-id"])
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("url.full", "https://a/b?user=alice?x#y", "https://a/b"),
+        ("http.target", "/b?user=alice", "/b"),
+        ("url.path", "/b", "/b"),
+        ("url.query", "user=alice", ""),
+    ],
+)
+def test_every_url_of_a_span_of_the_proxy_loses_its_query(
+    mark: str, name: str, before: str, after: str
+) -> None:
+    assert attributes_after({name: before, mark: "x"})[name] == after
+
+
+def test_a_url_of_another_span_is_left_alone() -> None:
+    assert attributes_after({"url.full": "/b?page=2"}) == {"url.full": "/b?page=2"}
+
+
+@pytest.mark.parametrize(
+    ("start", "implausible"),
+    [(NOW, 0), (NOW - 30 * DAY, 0), (NOW - 30 * DAY - 1, 1), (NOW + DAY, 0), (NOW + DAY + 1, 1), (0, 1)],
+)
+def test_exposures_of_impossible_times_are_counted_and_kept(start: int, implausible: int) -> None:
+    request = trace_request(
+        {"name": "meshtrial.exposure", "start_time_unix_nano": start}, {"start_time_unix_nano": 1}
+    )
+
+    accepted = taken(request)
+
+    assert (accepted.spans, accepted.implausible) == (2, implausible)
+
+
 def test_outcomes_from_a_client_without_a_token_are_dropped_and_said_so() -> None:
     request = trace_request({"name": "meshtrial.outcome"}, {"name": "mine"}, {"name": "meshtrial.outcome"})
 
@@ -151,11 +230,72 @@ def test_fields_that_otlp_does_not_have_are_left_out() -> None:
     span.MergeFromString(b"\xfa\x07\x05clear")  # field 127, 5 bytes
     payload = b"\xfa\x07\x05clear" + unknown.SerializeToString()
 
-    assert accept(payload, KEY, authenticated=False).payload == known.SerializeToString()
+    assert accept(payload, KEY, NOW, authenticated=False).payload == known.SerializeToString()
+
+
+def nested(field: int, inner: bytes) -> bytes:
+    """A length-delimited field of protobuf: https://protobuf.dev/programming-guides/encoding/."""
+    length, varint = len(inner), bytearray()
+    while length > 127:
+        varint.append(length & 127 | 128)
+        length >>= 7
+    return bytes([field << 3 | 2, *varint, length]) + inner
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda n: nested(1, b"") * n,
+        lambda n: nested(1, nested(2, b"") * (n - 1)),
+        lambda n: nested(1, nested(2, nested(2, b"") * (n - 2))),
+        lambda n: nested(1, nested(2, nested(2, b"") * (n // 2 - 2))) * 2,
+        lambda n: b"\x78\x01" * n,  # numbers of an unknown field
+    ],
+)
+def test_a_request_of_more_than_100_000_parts_is_refused_and_one_of_fewer_looked_at(request_of: Any) -> None:
+    assert accept(request_of(100_000), KEY, NOW, authenticated=False).spans == 0
+
+    with pytest.raises(
+        Refused, match=r"^more than 100000 spans and groups of spans in one request$"
+    ) as refused:
+        accept(request_of(100_002), KEY, NOW, authenticated=False)
+
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize(
+    "span_of",
+    [
+        lambda n: nested(9, b"") * n,  # attributes
+        lambda n: nested(11, b"") * n,  # events
+        lambda n: nested(13, b"") * n,  # links
+        lambda n: nested(11, nested(3, b"") * (n - 1)),  # an event's attributes
+    ],
+)
+def test_a_request_of_more_than_500_000_attributes_events_and_links_is_refused(span_of: Any) -> None:
+    def request_of(n: int) -> bytes:
+        return nested(1, nested(2, nested(2, span_of(n))))
+
+    assert accept(request_of(500_000), KEY, NOW, authenticated=False).without_id == 1
+
+    with pytest.raises(Refused, match=r"^more than 500000 attributes, events and links in one request$"):
+        accept(request_of(500_001), KEY, NOW, authenticated=False)
+
+
+def test_a_request_that_is_mostly_dropped_takes_time_in_proportion() -> None:
+    def seconds(pairs: int) -> float:
+        good = trace_request({}).resource_spans[0].scope_spans[0].spans[0].SerializeToString()
+        payload = nested(1, nested(2, (nested(2, good) + nested(2, b"")) * pairs))
+        begun = time.process_time()
+        accepted = accept(payload, KEY, NOW, authenticated=False)
+        assert (pairs, pairs) == (accepted.spans, accepted.without_id)
+        return time.process_time() - begun
+
+    assert seconds(48_000) < 40 * seconds(4_800)
 
 
 def test_an_empty_request_is_fine_and_holds_nothing() -> None:
-    assert Accepted(b"", 0, 0, 0, 0) == accept(b"", KEY, authenticated=False)
+    assert Accepted(b"", 0, 0, 0, 0, 0) == accept(b"", KEY, NOW, authenticated=False)
 
 
 def test_a_truncated_request_is_refused_with_one_sentence() -> None:
@@ -164,7 +304,7 @@ def test_a_truncated_request_is_refused_with_one_sentence() -> None:
     with pytest.raises(
         Refused, match=r"^the body is no ExportTraceServiceRequest, or only a part of one$"
     ) as refused:
-        accept(payload[:-1], KEY, authenticated=False)
+        accept(payload[:-1], KEY, NOW, authenticated=False)
 
     assert refused.value.status == 400
 
@@ -173,7 +313,7 @@ def test_a_truncated_request_is_refused_with_one_sentence() -> None:
 def test_any_bytes_are_taken_or_refused_with_400(payload: bytes) -> None:
     refused = None
     try:
-        accept(payload, KEY, authenticated=False)
+        accept(payload, KEY, NOW, authenticated=False)
     except Refused as refusal:
         refused = refusal.status
 

@@ -224,3 +224,52 @@ def test_a_journal_that_cannot_be_cut_back_takes_nothing_more(
 
     asyncio.run(main())
     assert read_journal(path).records[0] == (0, b"before")
+
+
+def test_a_failure_of_any_kind_refuses_what_waits_and_later_appends_succeed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("no room")
+
+    async def main() -> None:
+        journal = Journal(path, 2**20)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "pwrite", fail)
+            async with asyncio.timeout(5):
+                with pytest.raises(Refused, match="the store cannot be written: MemoryError") as refused:
+                    await journal.append(b"lost", 1)
+            assert refused.value.status == 503
+        assert journal.pending == 0
+        async with asyncio.timeout(5):
+            await journal.append(b"after", 2)
+        await journal.close()
+
+    asyncio.run(main())
+    assert record(2, b"after") == path.read_bytes()
+
+
+def test_a_new_journals_name_is_on_disk_before_anything_is_acknowledged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    appending(path, b"first")
+
+    assert [str(path.parent), str(path)] == synced
+
+
+def test_a_journal_is_not_for_everybody_to_read(path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        appending(path, b"first")
+    finally:
+        os.umask(before)
+
+    assert path.stat().st_mode & 0o777 == 0o640

@@ -45,12 +45,15 @@ def test_a_store_where_a_file_stands_is_one_clear_error(tmp_path: Path) -> None:
 def test_numbers_are_listed_in_order_and_strangers_are_left_alone(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.create()
-    for number in (10, 9, 123_456_789):
+    for number in (10, 9, 12_345_678):
         layout.journal(number).touch()
         layout.segment(number).mkdir()
     (tmp_path / "journals" / "notes.txt").touch()
     layout.journal(4).with_suffix(".unreadable").touch()
-    (tmp_path / "segments" / "lost+found").mkdir()
+    for stray in ("0001 copy.journal", "00000009 copy.journal", "000000011.journal", "1.journal"):
+        (tmp_path / "journals" / stray).touch()
+    for stray in ("lost+found", "0001.bak", "00000009.bak", "000000011"):
+        (tmp_path / "segments" / stray).mkdir()
 
-    assert layout.journals() == [9, 10, 123_456_789]
-    assert layout.segments() == [9, 10, 123_456_789]
+    assert layout.journals() == [9, 10, 12_345_678]
+    assert layout.segments() == [9, 10, 12_345_678]

@@ -17,6 +17,8 @@ from meshtrial.store.schema import SCHEMA
 from meshtrial.store.segments import roll
 from meshtrial.store.writer import Store, StoreSettings
 
+NOW = 1_700_000_001 * 10**9
+
 
 def make_store(path: Path, *journals: list[tuple[int, Any]], rolled: int = 0) -> Path:
     """A store of these journals of (received_ns, request), the first `rolled` made into segments."""
@@ -91,7 +93,9 @@ def test_values_come_back_as_they_were_stored(tmp_path: Path) -> None:
             "feature_flag.context.id": "f" * 32,
         },
     }
-    store = make_store(tmp_path, [(5, trace_request(outcome))], [(6, trace_request(outcome))], rolled=1)
+    store = make_store(
+        tmp_path, [(NOW, trace_request(outcome))], [(NOW + 1, trace_request(outcome))], rolled=1
+    )
 
     found = select(
         store,
@@ -101,28 +105,47 @@ def test_values_come_back_as_they_were_stored(tmp_path: Path) -> None:
     )
 
     same = (1_700_000_000_123_456_789, "purchase", 0.1, 2**64 - 1, None, "f" * 32)
-    assert [(*same, 5), (*same, 6)] == found
+    assert [(*same, NOW), (*same, NOW + 1)] == found
+
+
+VERSIONS = "SELECT SpanAttributes['version'] FROM otel_traces"
+
+
+def version(which: str, **fields: Any) -> dict[str, Any]:
+    """A span that tells itself from its copies by an attribute."""
+    again = {"trace_id": b"t" * 16, "span_id": b"s" * 8, "name": "again"}
+    return {**again, **fields, "attributes": {"version": which}}
 
 
 @pytest.mark.parametrize("rolled", [0, 1, 2])
 def test_a_span_that_came_twice_counts_once_as_received_first(tmp_path: Path, rolled: int) -> None:
-    again = {"trace_id": b"t" * 16, "span_id": b"s" * 8}
-    other = {"trace_id": b"t" * 16, "span_id": b"S" * 8}  # of the same trace, and not the same span
+    other = version("other", span_id=b"S" * 8)  # of the same trace, and not the same span
     store = make_store(
         tmp_path,
-        [(30, trace_request({**again, "name": "third"})), (10, trace_request({**again, "name": "first"}))],
-        [(20, trace_request({**again, "name": "second"}, {**other, "name": "other"}))],
+        [(30, trace_request(version("third"))), (10, trace_request(version("first")))],
+        [(20, trace_request(version("second"), other))],
         rolled=rolled,
     )
 
-    assert sorted(select(store, "SELECT SpanName FROM otel_traces")) == [("first",), ("other",)]
+    assert sorted(select(store, VERSIONS)) == [("first",), ("other",)]
 
 
 def test_of_copies_received_at_once_one_is_left(tmp_path: Path) -> None:
-    again = {"trace_id": b"t" * 16, "span_id": b"s" * 8}
-    store = make_store(tmp_path, [(1, trace_request({**again, "name": "a"}, {**again, "name": "b"}))])
+    store = make_store(tmp_path, [(1, trace_request(version("a"), version("b")))])
 
-    assert select(store, "SELECT SpanName FROM otel_traces") == [("a",)]
+    assert select(store, VERSIONS) == [("a",)]
+
+
+@pytest.mark.parametrize("rolled", [0, 1, 2])
+def test_a_span_of_another_name_cannot_take_the_place_of_one_by_its_ids(tmp_path: Path, rolled: int) -> None:
+    store = make_store(
+        tmp_path,
+        [(1, trace_request(version("forged", name="anything")))],
+        [(2, trace_request(version("real", name="meshtrial.outcome")))],
+        rolled=rolled,
+    )
+
+    assert sorted(select(store, VERSIONS)) == [("forged",), ("real",)]
 
 
 def test_a_journal_whose_segment_is_there_already_is_not_read_twice(tmp_path: Path) -> None:

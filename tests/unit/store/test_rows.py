@@ -227,6 +227,43 @@ def test_rows_keep_their_order_over_many_requests() -> None:
     assert table.schema == SCHEMA
 
 
+NOW, DAY = 1_800_000_000 * 10**9, 86_400 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("start", "exposed"),
+    [
+        (NOW, True),
+        (NOW - 30 * DAY, True),
+        (NOW - 30 * DAY - 1, None),
+        (NOW + DAY, True),
+        (NOW + DAY + 1, None),
+        (0, None),
+        (2**63 - 1, None),
+        (2**64 - 1, None),
+    ],
+)
+def test_an_exposure_of_an_impossible_time_is_kept_and_not_analysed(start: int, exposed: bool | None) -> None:
+    written = row(
+        NOW,
+        name="meshtrial.exposure",
+        start_time_unix_nano=start,
+        attributes={"feature_flag.key": "rank-v2", "meshtrial.exposed": True},
+    )
+
+    assert (written["Exposed"], written["Experiment"]) == (exposed, "rank-v2")
+    assert written["SpanAttributes"]["meshtrial.exposed"] == "true"
+
+
+@pytest.mark.parametrize(("start", "outcome"), [(0, "p"), (NOW + DAY, "p"), (NOW + DAY + 1, None)])
+def test_an_outcome_may_be_old_and_not_of_a_later_day(start: int, outcome: str | None) -> None:
+    attributes = {"meshtrial.outcome.name": "p", "meshtrial.outcome.id": "a"}
+    written = row(NOW, name="meshtrial.outcome", start_time_unix_nano=start, attributes=attributes)
+
+    assert outcome == written["Outcome"]
+    assert (written["OutcomeId"] is None) == (written["OutcomeValues"] is None) == (outcome is None)
+
+
 @given(st.binary(max_size=40), st.binary(max_size=20), st.integers(0, 2**64 - 1), st.text(max_size=40))
 def test_whatever_ids_times_and_texts_come_a_row_comes_out(
     trace: bytes, span: bytes, at: int, text: str

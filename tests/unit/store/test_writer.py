@@ -110,6 +110,47 @@ def test_a_journal_that_cannot_be_rolled_is_kept_and_reported_and_the_others_are
     assert (Layout(tmp_path).journals(), Layout(tmp_path).segments()) == ([1], [2])
 
 
+def test_after_a_journal_that_broke_the_next_append_goes_to_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, lost, later = trace_request({}), trace_request({}), trace_request({})
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    async def main() -> None:
+        async with Store.open(tmp_path, StoreSettings()) as store:
+            await store.append(kept.SerializeToString(), 1)
+            with monkeypatch.context() as disk:
+                disk.setattr(os, "pwrite", fail)
+                disk.setattr(os, "ftruncate", fail)
+                with pytest.raises(Refused):
+                    await store.append(lost.SerializeToString(), 2)
+            async with asyncio.timeout(20):
+                while 2 not in Layout(tmp_path).journals():  # noqa: ASYNC110 - files alone tell
+                    await asyncio.sleep(0.01)
+            await store.append(later.SerializeToString(), 3)
+
+    asyncio.run(main())
+    assert ids(kept) | ids(later) == set(held(open_snapshot(tmp_path)))
+
+
+def test_files_and_folders_are_not_for_everybody_to_read(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Store.open(tmp_path / "store", StoreSettings()) as store:
+            await store.append(trace_request({}).SerializeToString(), 1)
+
+    before = os.umask(0o022)
+    try:
+        asyncio.run(main())
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "store", *(tmp_path / "store").rglob("*")]
+    assert {0o750} == {path.stat().st_mode & 0o777 for path in paths if path.is_dir()}
+    files = {path.name: path.stat().st_mode & 0o777 for path in paths if path.is_file()}
+    assert files == {"lock": 0o640, "otel_traces.parquet": 0o640}
+
+
 def test_a_second_store_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with Store.open(tmp_path, StoreSettings()):
