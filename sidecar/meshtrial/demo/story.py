@@ -214,7 +214,6 @@ def _split_table(split: Sequence[Split]) -> Table:
 
 
 def _say_what_next(directory: Path, experiment: Experiment, console: Console) -> None:
-    meshtrial = "meshtrial" if shutil.which("meshtrial") else sys.argv[0]
     plan, store = directory / "plan.yaml", directory / "store"
     console.print(f"\nEverything the demo made is in [bold]{directory}[/]. Three things to try:")
     for words, why in (
@@ -225,5 +224,12 @@ def _say_what_next(directory: Path, experiment: Experiment, console: Console) ->
             "users that half the effect takes",
         ),
     ):
-        command = shlex.join([meshtrial, *map(str, words)])
+        command = shlex.join([*_ourselves(), *map(str, words)])
         console.print(f"  [cyan]{command}[/]  [dim]# {why}[/]", soft_wrap=True, highlight=False)
+
+
+def _ourselves() -> list[str]:
+    """How this command can be called again, from the same place."""
+    if shutil.which("meshtrial"):
+        return ["meshtrial"]
+    return [sys.argv[0]] if Path(sys.argv[0]).name == "meshtrial" else [sys.executable, "-m", "meshtrial"]
