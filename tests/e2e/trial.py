@@ -19,6 +19,7 @@ from meshtrial.demo.envoy import envoy as run_envoy
 from meshtrial.demo.programs import Started, program
 from meshtrial.emit.envoy import envoy as emit_envoy
 from meshtrial.emit.target import Target
+from meshtrial.errors import NoData
 from meshtrial.plan.load import load
 from meshtrial.store.read import connect
 from proof import often
@@ -83,10 +84,13 @@ class Trial:
         )
 
         def rows() -> list[dict[str, Any]]:
-            with connect(self.directory / "store") as connection:
-                found = connection.execute(query)
-                names = [column[0] for column in found.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            try:
+                with connect(self.directory / "store") as connection:
+                    found = connection.execute(query)
+                    names = [column[0] for column in found.description or ()]
+                    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            except NoData:
+                return []
 
         until(lambda: len(rows()) >= at_least)
         time.sleep(1)
