@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from envoy_data_plane.envoy.type import v3 as envoy_type
 
 from e2e.client import Answer, get
 from e2e.scripted import Sidecar, collector, sets, sidecar
+from e2e.trial import until
 from e2e.upstreams import models
 from emitted import target_for
 from meshtrial.demo.envoy import Envoy, binary
@@ -37,13 +38,6 @@ SHARED = {
     "c": {"weight": 25, "cluster": "two", "headers": {"x-head": "2", "x.odd+name": "~"}},
 }
 OTHER = {"s1": {"weight": 50, "cluster": "search-1"}, "s2": {"weight": 50, "cluster": "search-2"}}
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 @contextmanager
