@@ -19,10 +19,10 @@ from meshtrial.doors.reading import REQUEST_TIME, read_request
 from meshtrial.doors.session import Desk, Session
 from meshtrial.names import EXT_PROC_FILTER, Plane, SpanName
 from meshtrial.plan.model import Plan
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
 from meshtrial.record.exposure import exposure_attributes
 from meshtrial.record.otlp_http import Sent
-from meshtrial.record.pseudonym import PseudonymKey
 from meshtrial.record.recorder import ExposureRecorder
 from meshtrial.record.span import Timing, span_record
 from meshtrial.record.spool import Spool

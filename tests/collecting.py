@@ -28,7 +28,7 @@ from meshtrial import logs
 from meshtrial.collect.service import CollectSettings, run
 from meshtrial.errors import MeshtrialError
 from meshtrial.listening import Address
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.store.writer import StoreSettings
 
 given = json.loads(sys.argv[1])

@@ -22,7 +22,7 @@ from meshtrial.doors.ext_proc_pb2 import (
 )
 from meshtrial.doors.session import Desk, Session
 from meshtrial.plan.load import load
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.span import Timing
 from plan_texts import RANK
 

@@ -22,7 +22,7 @@ from meshtrial.doors.ext_proc_pb2 import (
     ProcessingResponse,
 )
 from meshtrial.doors.reading import read_request
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench"

@@ -26,7 +26,7 @@ def collect(
 
     from meshtrial import logs
     from meshtrial.collect.service import CollectSettings, run
-    from meshtrial.record.pseudonym import PseudonymKey
+    from meshtrial.pseudonym import PseudonymKey
 
     otlp_token = read_secret(settings.OTLP_TOKEN, otlp_token_file)
     chosen = CollectSettings(

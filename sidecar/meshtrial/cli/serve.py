@@ -30,7 +30,7 @@ def serve(
     from meshtrial import logs
     from meshtrial.cli.plan_file import read_plan
     from meshtrial.doors.service import ServeSettings, run
-    from meshtrial.record.pseudonym import PseudonymKey
+    from meshtrial.pseudonym import PseudonymKey
 
     if not 0 <= late_after < 60_000:
         raise SettingError(f"--late-after: {late_after} is not between 0 and 60,000 milliseconds")

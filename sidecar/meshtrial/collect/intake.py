@@ -9,8 +9,8 @@ from meshtrial.collect import outcomes, spans
 from meshtrial.collect.metrics import Metrics
 from meshtrial.errors import Refused
 from meshtrial.logs import EventLog
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
-from meshtrial.record.pseudonym import PseudonymKey
 from meshtrial.store.writer import Store
 
 _log = EventLog("collect")

@@ -21,7 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from meshtrial.errors import Refused
 from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
 from meshtrial.plan.problems import printable
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.store.rows import LATEST
 from meshtrial.store.schema import LARGEST_VALUE
 

@@ -16,8 +16,8 @@ from meshtrial.collect.metrics import Metrics
 from meshtrial.errors import SettingError
 from meshtrial.listening import Address, address_of, bind, http_server, stop_signals
 from meshtrial.logs import EventLog
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
-from meshtrial.record.pseudonym import PseudonymKey
 from meshtrial.store.writer import Store, StoreSettings
 
 GRACE: Final = 5.0

@@ -25,7 +25,7 @@ from meshtrial.collect.units import (
 )
 from meshtrial.errors import Refused
 from meshtrial.names import Attribute, SpanName
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.store.rows import is_plausible
 
 LARGEST_COUNT: Final = 100_000

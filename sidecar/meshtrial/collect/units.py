@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from meshtrial.names import Attribute
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 
 PROXY_REQUEST_ID: Final = "guid:x-request-id"
 """Envoy's tag for the request id, the unit of a request-level split:

@@ -16,10 +16,10 @@ from meshtrial.doors.session import Desk
 from meshtrial.listening import Address, address_of, bind, http_server, stop_signals
 from meshtrial.logs import EventLog
 from meshtrial.plan.model import Plan
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
 from meshtrial.record.delivery_counts import DeliveryCounts
 from meshtrial.record.otlp_http import OtlpHttp
-from meshtrial.record.pseudonym import PseudonymKey
 from meshtrial.record.recorder import ExposureRecorder
 from meshtrial.record.spool import Spool
 

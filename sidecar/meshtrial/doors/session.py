@@ -27,8 +27,8 @@ from meshtrial.doors.reading import read_request
 from meshtrial.logs import EventLog
 from meshtrial.names import Plane
 from meshtrial.plan.model import Plan
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.exposure import Attributes, exposure_attributes
-from meshtrial.record.pseudonym import PseudonymKey
 from meshtrial.record.span import Timing
 
 _LOG = EventLog("ext_proc")

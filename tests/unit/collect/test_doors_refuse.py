@@ -19,7 +19,7 @@ from meshtrial.collect.http_door import HttpDoor
 from meshtrial.collect.intake import Intake
 from meshtrial.collect.metrics import Metrics
 from meshtrial.listening import Address
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.store.writer import Store, StoreSettings
 
 SPANS = trace_request({}).SerializeToString()

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from meshtrial.collect.outcomes import Batch, RefusedItem, to_spans
 from meshtrial.errors import Refused
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 from meshtrial.store.rows import to_table
 
 SECRET = b"sixteen bytes ok"

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from collecting import fill, ids, trace_request
 from meshtrial.collect.spans import Accepted, accept
 from meshtrial.errors import Refused
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 
 SECRET = b"sixteen bytes ok"
 KEY = PseudonymKey.of(SECRET)

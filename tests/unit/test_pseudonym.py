@@ -4,7 +4,7 @@ import hmac
 import pytest
 
 from meshtrial.errors import SettingError
-from meshtrial.record.pseudonym import PseudonymKey
+from meshtrial.pseudonym import PseudonymKey
 
 SECRET = b"sixteen bytes ok"
 
