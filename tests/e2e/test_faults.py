@@ -76,9 +76,9 @@ def test_a_hung_sidecar_fails_no_request_and_records_nothing_that_was_not_served
         by_log = served(running, len(load.answers))
         by_spans = recorded(running, sum(by_log.values()))
 
-        # What waited when it wakes is no exposure: Envoy has reset most of it before it is read, and the rest is
-        # late (doors/test_session.py). Only a request that was stopped between its record and its answer cannot
-        # be told apart: one for each connection and hang at the most.
+        # What waited when it wakes is no exposure: Envoy has reset most of it before it is read, and the rest
+        # is late (doors/test_session.py). Only a request that was stopped between its record and its answer
+        # cannot be told apart: one for each connection and hang at the most.
         assert by_log - by_spans == Counter()
         assert sum((by_spans - by_log).values()) <= HANGS * load.clients
         # Beyond the moments until the health check sees it, a hung sidecar costs no waiting.
