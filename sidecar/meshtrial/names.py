@@ -17,18 +17,30 @@ REQUEST_ID: Final = "x-request-id"
 """https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-request-id"""
 TRACEPARENT: Final = "traceparent"
 """https://www.w3.org/TR/trace-context/#traceparent-header"""
+BAGGAGE: Final = "baggage"
+"""https://www.w3.org/TR/baggage/#header-name"""
+BAGGAGE_PREFIX: Final = "meshtrial."
+"""Reserved: in `baggage`, the sidecar drops every member whose key begins so, and sets its own."""
+FORCE: Final = "meshtrial-force"
+"""Outside `HEADER_PREFIX`: testers send it, and its signature protects it."""
 
 EXT_PROC_SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 """https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/ext_proc/v3/external_processor.proto"""
 EXT_PROC_FILTER: Final = "envoy.filters.http.ext_proc"
 """Filter name, and the key under which request attributes arrive."""
+ROUTE_NAME: Final = "xds.route_name"
+REQUEST_TIME: Final = "request.time"
+"""Envoy's names of request attributes:
+https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attributes"""
 
 
 class Header(StrEnum):
-    """Headers that the sidecar sets on the request."""
+    """Headers of our own."""
 
     CLUSTER = "x-meshtrial-cluster"
     ARMS = "x-meshtrial-arms"
+    OUTCOME = "x-meshtrial-outcome"
+    """Set by the model on its response."""
 
 
 class Attribute(StrEnum):
@@ -49,10 +61,17 @@ class Attribute(StrEnum):
     KEY_ID = "meshtrial.key.id"
     EXPOSED = "meshtrial.exposed"
     PLANE = "meshtrial.plane"
+    LAYER = "meshtrial.layer"
+    COHORT = "meshtrial.cohort"
+    GROUP_ID = "meshtrial.group.id"
+    GROUP_KIND = "meshtrial.group.kind"
+    WINDOW = "meshtrial.window"
     OUTCOME_NAME = "meshtrial.outcome.name"
     OUTCOME_ID = "meshtrial.outcome.id"
 
 
+STRATUM_PREFIX: Final = "meshtrial.strata."
+"""Prefix of one attribute for each stratum of an exposure."""
 OUTCOME_VALUE_PREFIX: Final = "meshtrial.outcome.values."
 """Prefix of one attribute for each numeric field of an outcome."""
 
@@ -68,7 +87,23 @@ class Reason(StrEnum):
     """Why an arm was chosen: values of `feature_flag.result.reason`."""
 
     SPLIT = "split"
+    """By its bucket."""
+    CACHED = "cached"
+    """Sticky: the unit's first arm, kept."""
     DEFAULT = "default"
+    """Control: the request has no usable unit."""
+    DISABLED = "disabled"
+    """Control: the experiment is paused or killed."""
+    TARGETING_MATCH = "targeting_match"
+    """Forced by a signed header; never analysed."""
+    HOLDOUT = "holdout"
+    """Control: the unit is held out of the layer."""
+    OUTSIDE = "outside"
+    """Control: the unit's bucket of the layer is in another slice; not recorded."""
+    WASHOUT = "washout"
+    """By its bucket, in the part of a switchback's window that is not analysed."""
+    CARRIED = "carried"
+    """The arm that an earlier hop chose; recorded there."""
 
 
 class Plane(StrEnum):

@@ -1,18 +1,11 @@
 """Unit -> bucket -> arm."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import NamedTuple
 
-from meshtrial.plan.model import Arm, Experiment
+import xxhash
 
-
-class Lane(NamedTuple):
-    """The consecutive buckets of one arm: `start` up to, without, `end`."""
-
-    arm: Arm
-    start: int
-    end: int
+from meshtrial.assign.murmur2 import murmur2
+from meshtrial.plan.model import Arm, Bucketing, Experiment, Hash, Split
 
 
 def hashed_key(unit: bytes, salt: str) -> bytes:
@@ -20,31 +13,37 @@ def hashed_key(unit: bytes, salt: str) -> bytes:
     return salt.encode() + b":" + unit if salt else unit
 
 
-def md5_of(key: bytes) -> bytes:
-    """The 16 bytes of MD5 (RFC 1321): it spreads units, it protects nothing."""
-    return hashlib.md5(key, usedforsecurity=False).digest()
+def hash_of(key: bytes, hash_: Hash) -> int:
+    """The key's hash as an integer: 128 bits of MD5 (RFC 1321) read big-endian, 64 of xxh64, 32 of murmur2.
 
-
-def bucket_of(unit: bytes, salt: str, buckets: int) -> int:
-    """The unit's bucket, in 0..buckets-1: MD5 read as one 128-bit big-endian integer, modulo `buckets`.
-
-    The modulo's bias is at most buckets / 2^128: none that any number of units could show.
+    Seeds are 0. The hashes spread units, they protect nothing.
     """
-    return int.from_bytes(md5_of(hashed_key(unit, salt)), "big") % buckets
+    match hash_:
+        case Hash.MD5:
+            return int.from_bytes(hashlib.md5(key, usedforsecurity=False).digest(), "big")
+        case Hash.XXH64:
+            return xxhash.xxh64_intdigest(key)
+        case Hash.MURMUR2:
+            return murmur2(key)
 
 
-def lanes(experiment: Experiment) -> Iterator[Lane]:
-    """Which buckets belong to whom, from bucket 0 on.
+def bucket_of(unit: bytes, bucketing: Bucketing) -> int:
+    """The unit's bucket, in 0..buckets-1.
 
-    The arms other than control come first, in document order, each as wide as its weight; the rest
-    is control's.
+    MD5 and xxh64: the hash modulo `buckets`; the bias is at most buckets / 2^64, none that any number of
+    units could show. murmur2: by ranges, as nginx's `split_clients` cuts 0..2^32-1
+    (https://nginx.org/en/docs/http/ngx_http_split_clients_module.html): bucket k begins at the whole part
+    of k * (2^32 - 1) / buckets.
     """
-    end = 0
-    for arm in experiment.treatments():
-        yield Lane(arm, end, end := end + arm.width)
-    yield Lane(experiment.control, end, experiment.buckets)
+    hash_ = hash_of(hashed_key(unit, bucketing.salt), bucketing.hash)
+    if bucketing.hash is Hash.MURMUR2:
+        return min(((hash_ + 1) * bucketing.buckets - 1) // 0xFFFFFFFF, bucketing.buckets - 1)
+    return hash_ % bucketing.buckets
 
 
-def arm_of(experiment: Experiment, bucket: int) -> Arm:
-    """The arm that owns a bucket in 0..buckets-1."""
-    return next(lane.arm for lane in lanes(experiment) if bucket < lane.end)
+def arm_of(experiment: Experiment, split: Split, bucket: int) -> Arm:
+    """The arm of a bucket: of the lane that it is live in, else control."""
+    for lane in split.lanes:
+        if lane.start <= bucket < lane.live:
+            return lane.arm
+    return experiment.control

@@ -2,11 +2,19 @@
 
 from dataclasses import dataclass
 
+from meshtrial.assign.audience import in_audience
+from meshtrial.assign.baggage import Carried
 from meshtrial.assign.bucket import arm_of, bucket_of
+from meshtrial.assign.context import EMPTY, Context
+from meshtrial.assign.matching import matches
 from meshtrial.assign.request import Request
-from meshtrial.assign.unit import NoUnit, unit_of
+from meshtrial.assign.subject import Subject, in_washout, subject_of
+from meshtrial.assign.unit import NoUnit, value_of
 from meshtrial.names import Reason
-from meshtrial.plan.model import Arm, Experiment, Match, Plan
+from meshtrial.plan.model import Arm, Experiment, Mode, Plan, Split
+
+EXPOSED = frozenset([Reason.SPLIT, Reason.CACHED])
+MAX_STRATUM_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,37 +24,152 @@ class Assignment:
     experiment: Experiment
     arm: Arm
     reason: Reason
-    unit: bytes | NoUnit
-    """The unit, or why there is none: then the arm is control."""
-    bucket: int | None
-    """In 0..buckets-1; None without a unit."""
+    subject: Subject
+    phase: str
+    bucket: int | None = None
+    """In 0..buckets-1; None where it decided nothing."""
+    cohort: str = ""
+    """Whose weights counted, where an experiment has weights by cohort."""
+    strata: tuple[tuple[str, str], ...] = ()
+    """Header and value, of those that the request has."""
+    carried: Carried | None = None
+    """What an earlier hop signed, where that decided."""
 
     @property
     def exposed(self) -> bool:
         """Whether the analysis may count the unit as having met its arm."""
-        return self.reason is Reason.SPLIT
+        return self.reason in EXPOSED
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether it is recorded and named among the request's arms."""
+        return self.reason is not Reason.OUTSIDE
 
 
 Decision = tuple[Assignment, ...]
-"""One assignment for each experiment that takes part, in order of their ids."""
+"""One assignment for each experiment whose match and audience hold, in order of their ids."""
 
 
-def decide(request: Request, plan: Plan) -> Decision:
+def decide(request: Request, plan: Plan, context: Context = EMPTY) -> Decision:
     """Assign a request; total: every request has a decision, an empty one where nothing matches."""
-    return tuple(_assign(request, e) for e in plan.experiments if matches(request, e.match))
+    path = request.path.partition("?")[0] if "?" in request.path else request.path
+    found = plan.index.candidates(request.route, request.host, path, request.headers)
+    return tuple(
+        assignment
+        for experiment in found
+        if matches(request, experiment.match)
+        if (assignment := assign(request, experiment, plan, context)) is not None
+    )
 
 
-def matches(request: Request, match: Match) -> bool:
-    """Whether a request takes part: all conditions of the match hold."""
-    if match.route is not None and request.route != match.route:
-        return False
-    # A prefix holds neither ? nor #, so it can only match before the query, as Envoy's `prefix` does.
-    return match.path_prefix is None or request.path.startswith(match.path_prefix)
+def assign(request: Request, experiment: Experiment, plan: Plan, context: Context) -> Assignment | None:
+    """What an experiment says of a request that it matches; None where its audience does not hold.
+
+    The order of the steps is the contract: audience, killed or paused, forced arm, carried arm, unit, layer,
+    kept arm, bucket.
+    """
+    subject = subject_of(request, experiment, context)
+    audience = experiment.audience
+    if audience and not in_audience(request, audience, experiment.id, subject.hashed):
+        return None
+    split = split_of(request, experiment, subject)
+    chosen = _chosen(experiment, split, subject, plan, context)
+    return Assignment(
+        experiment,
+        chosen.arm,
+        chosen.reason,
+        subject,
+        chosen.phase or experiment.phase,
+        chosen.bucket,
+        split.id if len(experiment.splits) > 1 else "",
+        _strata(request, experiment) if experiment.strata else (),
+        chosen.carried,
+    )
 
 
-def _assign(request: Request, experiment: Experiment) -> Assignment:
-    unit = unit_of(request, experiment.unit)
-    if isinstance(unit, NoUnit):
-        return Assignment(experiment, experiment.control, Reason.DEFAULT, unit, None)
-    bucket = bucket_of(unit, experiment.salt, experiment.buckets)
-    return Assignment(experiment, arm_of(experiment, bucket), Reason.SPLIT, unit, bucket)
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    arm: Arm
+    reason: Reason
+    bucket: int | None = None
+    phase: str = ""
+    carried: Carried | None = None
+
+
+def _chosen(experiment: Experiment, split: Split, subject: Subject, plan: Plan, context: Context) -> _Choice:
+    if experiment.mode is not Mode.RUNNING:
+        return _Choice(experiment.control, Reason.DISABLED)
+    signed = _forced(experiment, context) or _carried(experiment, subject, context)
+    if signed is not None:
+        return signed
+    hashed = subject.hashed
+    if isinstance(hashed, NoUnit) or isinstance(subject.unit, NoUnit):
+        return _Choice(experiment.control, Reason.DEFAULT)
+    outside = outside_layer(experiment, hashed, plan, context)
+    if outside is not None:
+        return _Choice(experiment.control, outside)
+    bucket = bucket_of(hashed, experiment.bucketing)
+    kept = context.kept(experiment, hashed) if experiment.sticky else None
+    arm = experiment.arm(kept.arm) if kept else None
+    if kept is not None and arm is not None:
+        return _Choice(arm, Reason.CACHED, bucket, kept.phase)
+    switchback = experiment.unit.switchback
+    washed = switchback is not None and in_washout(switchback, context.now)
+    return _Choice(arm_of(experiment, split, bucket), Reason.WASHOUT if washed else Reason.SPLIT, bucket)
+
+
+def _forced(experiment: Experiment, context: Context) -> _Choice | None:
+    """The arm that a tester's signed header asks for."""
+    arm = experiment.arm(context.forced[experiment.id]) if experiment.id in context.forced else None
+    return _Choice(arm, Reason.TARGETING_MATCH) if arm else None
+
+
+def split_of(request: Request, experiment: Experiment, subject: Subject) -> Split:
+    """The split of the first cohort, in document order, that holds and has weights of its own."""
+    for split in experiment.splits[1:]:
+        cohort = split.cohort
+        if cohort is not None and in_audience(request, cohort.audience, cohort.id, subject.hashed):
+            return split
+    return experiment.splits[0]
+
+
+def outside_layer(experiment: Experiment, hashed: bytes, plan: Plan, context: Context) -> Reason | None:
+    """Why a unit has no part in an experiment of a layer; None where it has."""
+    layer = experiment.layer
+    if layer is None:
+        return None
+    others = (plan.experiment(other) for other in context.forced if other != experiment.id)
+    if any(other is not None and other.layer == layer for other in others):
+        return Reason.OUTSIDE  # a forced arm takes the unit out of the layer's other experiments
+    bucket = bucket_of(hashed, layer.bucketing)
+    if bucket < layer.holdout:
+        return Reason.HOLDOUT
+    start, end = experiment.slice
+    return None if start <= bucket < end else Reason.OUTSIDE
+
+
+def _carried(experiment: Experiment, subject: Subject, context: Context) -> _Choice | None:
+    """The arm that an earlier hop chose for this unit, or for a request that names no unit here."""
+    carried = context.carried.get(experiment.id) if experiment.carry else None
+    if carried is None:
+        return None
+    arm = experiment.arm(carried.arm)
+    if arm is None or carried.kind != experiment.unit.kind:
+        return None
+    own = subject.unit
+    if (
+        not isinstance(own, NoUnit)
+        and not subject.minted
+        and context.pseudonym(carried.kind, own) != carried.unit
+    ):
+        return None
+    return _Choice(arm, Reason.CARRIED, None, carried.phase, carried)
+
+
+def _strata(request: Request, experiment: Experiment) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for source in experiment.strata:
+        value = value_of(request, source)
+        if not isinstance(value, NoUnit) and len(value) <= MAX_STRATUM_BYTES:
+            found.append((source.name, value.decode("utf-8", "replace")))
+    return tuple(found)

@@ -1,10 +1,13 @@
 """Decision -> what the proxy is to change in the request's headers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from meshtrial.assign.decide import Decision
-from meshtrial.names import Header
+from meshtrial.assign.decide import Assignment, Decision
+from meshtrial.names import FORCE, Header, Reason
 from meshtrial.plan.model import Plan
+
+_TO_CONTROL = (Reason.OUTSIDE, Reason.HOLDOUT, Reason.DISABLED, Reason.DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,7 @@ class Mutation:
 
     set: tuple[tuple[str, str], ...]
     remove: tuple[str, ...]
-    """Headers of other arms: a client's own copy must not reach the model."""
+    """Headers of other arms, and the tester's: a client's own copy must not reach the model."""
 
 
 def mutation_of(decision: Decision, plan: Plan) -> Mutation:
@@ -24,13 +27,23 @@ def mutation_of(decision: Decision, plan: Plan) -> Mutation:
     if not decision:
         return Mutation((), ())
     headers: dict[str, str] = {}
-    for assignment in decision:
-        headers[Header.CLUSTER] = assignment.arm.cluster
+    for assignment in sorted(decision, key=_rank):
         headers.update(assignment.arm.headers)
-    headers[Header.ARMS] = arms_text(decision)
-    return Mutation(tuple(headers.items()), tuple(n for n in plan.owned_headers() if n not in headers))
+        if assignment.arm.cluster is not None:
+            headers[Header.CLUSTER] = assignment.arm.cluster
+    if arms := arms_text(decision):
+        headers[Header.ARMS] = arms
+    dropped = [name for name in plan.owned_headers() if name not in headers]
+    return Mutation(tuple(headers.items()), (*dropped, FORCE))
 
 
-def arms_text(decision: Decision) -> str:
+def _rank(assignment: Assignment) -> int:
+    """Of two experiments of one layer, forced beats chosen, and chosen beats being sent to control."""
+    if assignment.reason in _TO_CONTROL:
+        return 0
+    return 2 if assignment.reason is Reason.TARGETING_MATCH else 1
+
+
+def arms_text(decision: Iterable[Assignment]) -> str:
     """All arms as an RFC 8941 dictionary of tokens: `rank-v2=v2, search=v1`."""
-    return ", ".join(f"{a.experiment.id}={a.arm.id}" for a in decision)
+    return ", ".join(f"{a.experiment.id}={a.arm.id}" for a in decision if a.takes_part)

@@ -1,96 +1,144 @@
 """Plan -> canonical document: the same text for every plan that means the same.
 
-It is JSON, and so a plan itself: loading it gives the same plan. Keys are sorted, except that arms
-keep their order, which assigns them their buckets. Durations are in seconds. A key whose value is
-its default is left out, so that a key added by a later version changes no digest.
+It is JSON, and so a plan itself: loading it gives the same plan. Keys are sorted, except that arms keep
+their order, which assigns them their buckets, and cohorts theirs, of which the first counts. Durations are
+in seconds. A key whose value is its default is left out, so that a key added by a later version changes no
+digest.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 
-from meshtrial.plan.experiments import DEFAULT_BUCKETS
-from meshtrial.plan.model import Arm, Experiment, Metric, MetricKind, MinimumEffect, Primary, Scale, Unit
+from meshtrial.plan.bucketing import DEFAULT_BUCKETS
+from meshtrial.plan.canonical_traffic import audience_document, match_document, unit_document
+from meshtrial.plan.canonical_values import Json, exact, percent, plain, raw_number
+from meshtrial.plan.model import (
+    DEFAULT_COHORT,
+    Arm,
+    Bucketing,
+    Experiment,
+    Exposures,
+    Hash,
+    Layer,
+    Metric,
+    MetricKind,
+    MinimumEffect,
+    Mode,
+    Primary,
+    Scale,
+)
+from meshtrial.plan.traffic import Cohort
 
-_Json = dict[str, "str | int | bool | msgspec.Raw | _Json | list[_Json]"]
 
-
-def canonical_text(metrics: tuple[Metric, ...], experiments: tuple[Experiment, ...]) -> str:
+def canonical_text(
+    metrics: Iterable[Metric],
+    layers: Iterable[Layer],
+    cohorts: Iterable[Cohort],
+    experiments: Iterable[Experiment],
+) -> str:
     """The canonical document, in UTF-8 JSON without spaces."""
-    document: _Json = {
-        "apiVersion": "meshtrial/v1",
-        "experiments": {e.id: _experiment(e) for e in experiments},
-        "metrics": {m.id: _metric(m) for m in metrics},
-    }
+    document: Json = {"apiVersion": "meshtrial/v1"}
+    if found := {cohort.id: audience_document(cohort.audience) for cohort in cohorts}:
+        document["cohorts"] = found
+    document["experiments"] = {e.id: _experiment(e) for e in experiments}
+    if of_layers := {layer.id: _layer(layer) for layer in layers}:
+        document["layers"] = of_layers
+    document["metrics"] = {m.id: _metric(m) for m in metrics}
     return msgspec.json.encode(document).decode()
 
 
-def _experiment(experiment: Experiment) -> _Json:
-    rule = experiment.decision
-    document: _Json = {
-        "arms": {arm.id: _arm(arm, experiment.buckets) for arm in experiment.arms},
-        "control": experiment.control.id,
-        "decision": {
-            "alpha": _number(_exact(rule.alpha)),
-            "method": "fixed",
-            "minimum_duration": f"{rule.minimum_duration}s",
-            "planned_units": rule.planned_units,
-            "power": _number(_exact(rule.power)),
-            "primary": [_primary(primary) for primary in rule.primary],
-        },
-        "unit": _unit(experiment.unit),
+def _experiment(experiment: Experiment) -> Json:
+    e = experiment
+    document: Json = {
+        "arms": {arm.id: _arm(arm, e) for arm in e.arms},
+        "control": e.control.id,
+        "decision": _decision(e),
+        **_bucketing(e.bucketing, e.id),
     }
-    if experiment.buckets != DEFAULT_BUCKETS:
-        document["buckets"] = experiment.buckets
-    if experiment.salt != experiment.id:
-        document["salt"] = experiment.salt
-    conditions = {"path_prefix": experiment.match.path_prefix, "route": experiment.match.route}
-    if any(value is not None for value in conditions.values()):
-        document["match"] = {key: value for key, value in conditions.items() if value is not None}
+    if e.layer is None:
+        document["unit"] = unit_document(e.unit)
+    else:
+        document["layer"] = e.layer.id
+        document["slice"] = [percent(Fraction(edge, e.layer.bucketing.buckets)) for edge in e.slice]
+    optional: Json = {
+        "audience": audience_document(e.audience),
+        "carry": e.carry,
+        "exposures": "" if e.exposures is Exposures.FIRST else e.exposures.value,
+        "killed": e.mode is Mode.KILLED,
+        "match": match_document(e.match),
+        "outcomes": {"response_header": True} if e.response_outcomes else {},
+        "paused": e.mode is Mode.PAUSED,
+        "ramp": "" if e.ramp == 1 else percent(e.ramp),
+        "sticky": e.sticky,
+        "strata": [source.name for source in e.strata],
+    }
+    document.update((key, value) for key, value in optional.items() if value)
     return dict(sorted(document.items()))
 
 
-def _unit(unit: Unit) -> _Json:
-    return {"request": True} if unit.kind == "request" else {"header": unit.header}
+def _decision(experiment: Experiment) -> Json:
+    rule = experiment.decision
+    return {
+        "alpha": raw_number(exact(rule.alpha)),
+        "method": "fixed",
+        "minimum_duration": f"{rule.minimum_duration}s",
+        "planned_units": rule.planned_units,
+        "power": raw_number(exact(rule.power)),
+        "primary": [_primary(primary) for primary in rule.primary],
+    }
 
 
-def _arm(arm: Arm, buckets: int) -> _Json:
-    document: _Json = {"cluster": arm.cluster}
-    if arm.headers:
-        document["headers"] = dict(arm.headers)
-    document["weight"] = _number(Decimal(arm.width) * 100 / buckets)
+def _layer(layer: Layer) -> Json:
+    document: Json = {"unit": unit_document(layer.unit), **_bucketing(layer.bucketing, layer.id)}
+    if layer.holdout:
+        document["holdout"] = percent(Fraction(layer.holdout, layer.bucketing.buckets))
+    return dict(sorted(document.items()))
+
+
+def _bucketing(bucketing: Bucketing, default_salt: str) -> Json:
+    document: Json = {}
+    if bucketing.buckets != DEFAULT_BUCKETS:
+        document["buckets"] = bucketing.buckets
+    if bucketing.hash is not Hash.MD5:
+        document["hash"] = bucketing.hash.value
+    if bucketing.salt != default_salt:
+        document["salt"] = bucketing.salt
     return document
 
 
-def _metric(metric: Metric) -> _Json:
-    document: _Json = {"kind": metric.kind.value, "outcome": metric.outcome}
+def _arm(arm: Arm, experiment: Experiment) -> Json:
+    document: Json = {}
+    if arm.cluster is not None:
+        document["cluster"] = arm.cluster
+    if arm.headers:
+        document["headers"] = dict(arm.headers)
+    buckets = experiment.bucketing.buckets
+    weights = {
+        split.id: raw_number(Decimal(experiment.width(arm, split)) * 100 / buckets)
+        for split in experiment.splits
+    }
+    document["weight"] = weights[DEFAULT_COHORT] if len(weights) == 1 else {**weights}
+    return document
+
+
+def _metric(metric: Metric) -> Json:
+    document: Json = {"kind": metric.kind.value, "outcome": metric.outcome}
     if metric.kind is MetricKind.MEAN and metric.value:
         document["value"] = metric.value
     document["window"] = f"{metric.window}s"
     return document
 
 
-def _primary(primary: Primary) -> _Json:
+def _primary(primary: Primary) -> Json:
     effect = _effect(primary.minimum_effect, proportion=primary.metric.kind is MetricKind.PROPORTION)
     return {"direction": primary.direction.value, "metric": primary.metric.id, "minimum_effect": effect}
 
 
 def _effect(effect: MinimumEffect, *, proportion: bool) -> str | msgspec.Raw:
-    value = _exact(effect.value)
+    value = exact(effect.value)
     if effect.scale is Scale.RELATIVE:
-        return f"{_plain(value * 100)}% relative"
-    return f"{_plain(value * 100)}pp" if proportion else _number(value)
-
-
-def _exact(value: float) -> Decimal:
-    """The shortest decimal that reads back as this float."""
-    return Decimal(repr(value))
-
-
-def _number(value: Decimal) -> msgspec.Raw:
-    return msgspec.Raw(_plain(value).encode())
-
-
-def _plain(value: Decimal) -> str:
-    """Without an exponent, which YAML 1.1 would take for text."""
-    return f"{value.normalize():f}"
+        return f"{plain(value * 100)}% relative"
+    return f"{plain(value * 100)}pp" if proportion else raw_number(value)

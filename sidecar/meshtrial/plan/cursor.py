@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
-from meshtrial.plan.problems import Problems, Rule, child, shown
+from meshtrial.plan.problems import Problems, Rule, child, shown, suggestion
 from meshtrial.plan.tree import Mapping, Node, Scalar, Sequence
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
@@ -65,7 +65,8 @@ class Cursor:
                 message = f"`{key}` is not supported by this version yet"
                 self._at(child(self.path, key), node).fail(Rule.NOT_SUPPORTED, message)
             elif key not in known:
-                message = f"unknown key {shown(key)}; known here: {', '.join(known)}"
+                hint = suggestion(key, known) or f"; known here: {', '.join(known)}"
+                message = f"unknown key {shown(key)}{hint}"
                 self._at(child(self.path, key), node).fail(Rule.KEY_UNKNOWN, message)
         for key in required:
             if key not in self.node.entries:
@@ -135,8 +136,32 @@ class Cursor:
         try:
             return choices(text)
         except ValueError:
-            self.fail(Rule.CHOICE, f"must be one of {', '.join(choices)}, not {shown(text)}")
+            hint = suggestion(text, choices)
+            self.fail(Rule.CHOICE, f"must be one of {', '.join(choices)}, not {shown(text)}{hint}")
             return None
+
+    def known(self, names: Collection[str], rule: Rule, what: str, where: str) -> str | None:
+        """A name that stands among these; `what` it names, `where` those stand, for the message."""
+        name = self.name()
+        if name is None or name in names:
+            return name
+        self.fail(rule, f"no {what} `{name}` stands under {where}{suggestion(name, names)}")
+        return None
+
+    def boolean(self) -> bool | None:
+        """`true` or `false`, in these words: not YAML 1.1's `yes` or `off`."""
+        if isinstance(self.node, Scalar) and self.node.kind == "bool" and self.node.text in {"true", "false"}:
+            return self.node.text == "true"
+        self.fail(Rule.TYPE, f"expected `true` or `false`, found {_described(self.node)}")
+        return None
+
+    def is_zero(self) -> bool:
+        """Whether the number 0 stands here."""
+        return isinstance(self.node, Scalar) and self.node.kind == "int" and self.node.text == "0"
+
+    def as_key(self, key: str) -> "Cursor":
+        """A cursor at this place that reads the key's text, for keys that are checked like values."""
+        return Cursor(Scalar(self.node.line, key, "str"), self.path, self.problems)
 
     def true(self, rule: Rule) -> bool | None:
         """The boolean `true`, which is all that may stand here."""

@@ -77,7 +77,5 @@ def _primary(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> Primary | 
 
 
 def _metric(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> Metric | None:
-    metric_id = cursor.name()
-    if metric_id is not None and metric_id not in metrics:
-        cursor.fail(Rule.METRIC_UNDEFINED, f"no metric `{metric_id}` stands under $.metrics")
+    metric_id = cursor.known(metrics, Rule.METRIC_UNDEFINED, "metric", "$.metrics")
     return metrics.get(metric_id) if metric_id is not None else None

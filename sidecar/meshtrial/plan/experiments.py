@@ -1,130 +1,203 @@
 """One entry of `experiments`: who takes part, how they are split, where they go."""
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
-from meshtrial.names import HEADER_PREFIX, REQUEST_ID
-from meshtrial.plan.arms import read_arms
-from meshtrial.plan.cursor import Cursor, check_name
+from meshtrial.plan.arms import WeighedArm, read_arms
+from meshtrial.plan.audience import Cohorts, read_audience
+from meshtrial.plan.bucketing import HASHING, read_bucketing
+from meshtrial.plan.claims import Claim
+from meshtrial.plan.cursor import Cursor, Fields, check_name
 from meshtrial.plan.decision import read_decision
-from meshtrial.plan.headers import FRAMING, header_name
-from meshtrial.plan.model import Arm, Experiment, Match, Metric, Unit
-from meshtrial.plan.problems import Rule, shown
-from meshtrial.plan.rules import Claim
+from meshtrial.plan.layers import read_slice
+from meshtrial.plan.matching import read_match
+from meshtrial.plan.model import Experiment, Exposures, Layer, Metric, Mode
+from meshtrial.plan.problems import Rule
+from meshtrial.plan.scalars import percentage
+from meshtrial.plan.sources import read_header
+from meshtrial.plan.splits import phase_of, splits_of
+from meshtrial.plan.traffic import Audience, Carrier, Match, Source, Unit
+from meshtrial.plan.units import headers_of, read_unit
 
-DEFAULT_BUCKETS = 10_000
-"""Weights to a hundredth of a percent."""
-MAX_BUCKETS = 2**31
-"""Far below 2^53, so that every plane's arithmetic is exact."""
-
-REQUIRED = ("unit", "control", "arms", "decision")
-OPTIONAL = ("match", "hash", "buckets", "salt")
-LATER = (
-    "layer", "slice", "audience", "strata", "ramp", "sticky", "rollout", "exposures", "paused", "killed",
-    "outcomes", "neighbours", "switchback",
+REQUIRED = ("control", "arms", "decision")
+OPTIONAL = (
+    "unit", "layer", "slice", "match", "audience", "strata", *HASHING, "ramp", "sticky", "paused", "killed",
+    "carry", "exposures", "outcomes",
 )  # fmt: skip
-UNITS = ("header", "request")
-LATER_UNITS = ("cookie", "query", "metadata", "group", "switchback", "mint", "members")
-CONDITIONS = ("route", "path_prefix")
-LATER_CONDITIONS = ("host", "headers", "method")
-LATER_HASHES = ("xxh64", "murmur2")
-
-_PATH_PREFIX = re.compile(r"/[!-\"$->@-~]{0,1023}")  # visible ASCII without # and ?
+LATER = ("rollout", "neighbours")
+MAX_STRATA = 8
 
 
-class _Hash(StrEnum):
-    MD5 = "md5"
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What else of the document an experiment refers to, each by id; None for one with problems."""
+
+    metrics: Mapping[str, Metric | None]
+    layers: Mapping[str, Layer | None]
+    cohorts: Cohorts
 
 
-def read_experiment(
-    key: str, cursor: Cursor, metrics: Mapping[str, Metric | None]
-) -> tuple[Experiment | None, Claim]:
+@dataclass(frozen=True, slots=True)
+class _Traffic:
+    """Who takes part, as far as it could be read."""
+
+    match: Match | None
+    audience: Audience | None
+    layer: Layer | None
+    slice: tuple[int, int] | None
+    unit: Unit | None
+    strata: tuple[Source, ...] | None
+
+
+def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Experiment | None, Claim]:
     """Read one experiment; None, with the problems noted, where it is not valid, and its claim anyway."""
     fields = cursor.fields(REQUIRED, OPTIONAL, LATER)
     named = check_name(key, cursor)
-    match = fields.read("match", _match) if "match" in fields else Match(None, None)
-    unit = fields.read("unit", _unit)
-    hash_ = fields.read("hash", lambda c: c.choice(_Hash, LATER_HASHES)) if "hash" in fields else _Hash.MD5
-    buckets = fields.read("buckets", _buckets) if "buckets" in fields else DEFAULT_BUCKETS
-    salt = fields.read("salt", Cursor.line_of_text) if "salt" in fields else key
-    decision = fields.read("decision", lambda c: read_decision(c, metrics))
-    unit_header = unit.header if unit else None
-    read = fields.read("arms", lambda c: read_arms(c, buckets, unit_header)) or {}
+    traffic = _traffic(cursor, fields, around)
+    bucketing = read_bucketing(fields, default_salt=key)
+    decision = fields.read("decision", lambda c: read_decision(c, around.metrics))
+    carriers = _carriers(traffic.unit)
+    buckets = bucketing.buckets if bucketing else None
+    read = fields.read("arms", lambda c: read_arms(c, buckets, carriers, around.cohorts)) or {}
     control = fields.read("control", lambda c: _control(c, read))
+    ramp = fields.read("ramp", _ramp) if "ramp" in fields else Fraction(1)
+    exposures = fields.read("exposures", lambda c: c.choice(Exposures)) if "exposures" in fields else None
+    mode = _mode(fields)
+    sticky = _flag(fields, "sticky")
+    _check_sticky(fields, traffic.unit, sticky=bool(sticky))
+    carry = _flag(fields, "carry")
+    outcomes = fields.read("outcomes", _response_outcomes) if "outcomes" in fields else False
     arms = tuple(arm for arm in read.values() if arm is not None)
-    claim = Claim(key, cursor, match, unit_header, salt, frozenset(n for arm in arms for n, _ in arm.headers))
-    if not named or match is None or unit is None or hash_ is None or buckets is None or salt is None:
-        return None, claim
-    if decision is None or control is None or len(arms) != len(read):
-        return None, claim
-    phase = _phase(unit, buckets, salt, arms, control)
-    return Experiment(key, match, unit, buckets, salt, arms, control, decision, phase), claim
-
-
-def _match(cursor: Cursor) -> Match | None:
-    fields = cursor.fields([], CONDITIONS, LATER_CONDITIONS)
-    if not fields.present:
-        if fields.sound:
-            message = "a match without a condition: name `route` or `path_prefix`, or leave `match` out"
-            cursor.fail(Rule.EMPTY, message)
-        return None
-    match = Match(fields.read("route", _route), fields.read("path_prefix", _path_prefix))
-    unread = any(getattr(match, key) is None for key in fields.present)
-    return None if unread or not fields.sound else match
-
-
-def _route(cursor: Cursor) -> str | None:
-    text = cursor.line_of_text()
-    if text == "":
-        cursor.fail(Rule.EMPTY, "a route's name is not empty")
-        return None
-    return text
-
-
-def _path_prefix(cursor: Cursor) -> str | None:
-    text = cursor.text()
-    if text is None or _PATH_PREFIX.fullmatch(text):
-        return text
-    message = (
-        f"must begin with / and be at most 1,024 visible ASCII characters, no ? or #: {shown(text)} is not"
+    claim = Claim(
+        id=key,
+        cursor=cursor,
+        match=traffic.match,
+        audience=traffic.audience or (),
+        layer=traffic.layer.id if traffic.layer else None,
+        slice=traffic.slice,
+        salt=bucketing.salt if bucketing else None,
+        carriers=carriers,
+        strata=traffic.strata or (),
+        arms=tuple(arm.arm for arm in arms),
+        control=control.arm if control else None,
     )
-    cursor.fail(Rule.PATH_PREFIX, message)
-    return None
+    if traffic.match is None or traffic.audience is None or traffic.unit is None or traffic.strata is None:
+        return None, claim
+    if traffic.slice is None or bucketing is None or decision is None or control is None:
+        return None, claim
+    if ramp is None or mode is None or sticky is None or carry is None or outcomes is None or not named:
+        return None, claim
+    if len(arms) != len(read) or ("exposures" in fields and exposures is None):
+        return None, claim
+    defined = [cohort for cohort in around.cohorts.values() if cohort is not None]
+    splits = splits_of(arms, control.arm, ramp, defined)
+    experiment = Experiment(
+        id=key,
+        match=traffic.match,
+        audience=traffic.audience,
+        unit=traffic.unit,
+        layer=traffic.layer,
+        slice=traffic.slice,
+        bucketing=bucketing,
+        arms=tuple(arm.arm for arm in arms),
+        control=control.arm,
+        splits=splits,
+        ramp=ramp,
+        mode=mode,
+        strata=traffic.strata,
+        sticky=sticky,
+        carry=carry,
+        exposures=exposures or Exposures.FIRST,
+        response_outcomes=outcomes,
+        decision=decision,
+        phase="",
+    )
+    return replace(experiment, phase=phase_of(experiment)), claim
 
 
-def _unit(cursor: Cursor) -> Unit | None:
-    fields = cursor.fields([], UNITS, LATER_UNITS)
-    if len(fields.present) != 1:
-        if fields.sound:
-            cursor.fail(Rule.UNIT_KIND, "a unit is one of {header: <name>} or {request: true}")
+def _traffic(cursor: Cursor, fields: Fields, around: Surroundings) -> _Traffic:
+    match = fields.read("match", read_match) if "match" in fields else Match()
+    audience: Audience | None = ()
+    if "audience" in fields:
+        audience = fields.read("audience", lambda c: read_audience(c, around.cohorts))
+    strata = fields.read("strata", _strata) if "strata" in fields else ()
+    layer, unit, slice_ = None, None, None
+    if "layer" in fields:
+        layer = fields.read("layer", lambda c: _layer(c, around.layers))
+        unit = layer.unit if layer else None
+        if layer is not None:
+            slice_ = (layer.holdout, layer.bucketing.buckets)
+            if "slice" in fields:
+                slice_ = read_slice(fields["slice"], layer)
+        own = fields.read("unit", read_unit)
+        if own is not None and unit is not None and own != unit:
+            message = "an experiment of a layer has the layer's unit: leave `unit` out"
+            fields["unit"].fail(Rule.LAYER_UNIT, message)
+    else:
+        slice_ = (0, 0)
+        if "slice" in fields:
+            fields["slice"].fail(Rule.SLICE, "a slice is a share of a `layer`, which is not named")
+        if "unit" in fields:
+            unit = fields.read("unit", read_unit)
+        else:
+            cursor.fail(Rule.KEY_MISSING, "the key `unit` is required, or `layer`, whose unit it then has")
+    return _Traffic(match, audience, layer, slice_, unit, strata)
+
+
+def _layer(cursor: Cursor, layers: Mapping[str, Layer | None]) -> Layer | None:
+    name = cursor.known(layers, Rule.LAYER_UNDEFINED, "layer", "$.layers")
+    return layers.get(name) if name is not None else None
+
+
+def _carriers(unit: Unit | None) -> frozenset[str]:
+    return headers_of(unit.source) | headers_of(unit.member) if unit else frozenset()
+
+
+def _control(cursor: Cursor, arms: Mapping[str, WeighedArm | None]) -> WeighedArm | None:
+    name = cursor.known(arms, Rule.CONTROL_UNDEFINED, "arm", "`arms`") if arms else cursor.name()
+    return arms.get(name) if name is not None else None
+
+
+def _ramp(cursor: Cursor) -> Fraction | None:
+    share = cursor.parsed(percentage, Rule.PERCENTAGE, "a percentage such as 10%")
+    if share is not None and share > 1:
+        cursor.fail(Rule.PERCENTAGE, "a ramp is at most 100%")
         return None
-    if "request" in fields:
-        return Unit("request", REQUEST_ID) if fields["request"].true(Rule.UNIT_KIND) else None
-    place = fields["header"]
-    name = header_name(place, place.text())
-    if name == REQUEST_ID:
-        place.fail(Rule.UNIT_KIND, "a split by request is written {request: true}")
-    elif name is not None and (name in FRAMING or name.startswith(HEADER_PREFIX)):
-        place.fail(Rule.HEADER_NAME, f"`{name}` cannot carry a unit: the proxy drops or rewrites it")
-    return Unit(f"header:{name}", name) if name else None
+    return Fraction(share) if share is not None else None
 
 
-def _buckets(cursor: Cursor) -> int | None:
-    return cursor.integer(2, MAX_BUCKETS)
+def _mode(fields: Fields) -> Mode | None:
+    paused, killed = _flag(fields, "paused"), _flag(fields, "killed")
+    if paused is None or killed is None:
+        return None
+    if killed:
+        return Mode.KILLED
+    return Mode.PAUSED if paused else Mode.RUNNING
 
 
-def _control(cursor: Cursor, arms: Mapping[str, Arm | None]) -> Arm | None:
-    control_id = cursor.name()
-    if control_id is not None and arms and control_id not in arms:
-        cursor.fail(Rule.CONTROL_UNDEFINED, f"no arm `{control_id}` stands under `arms`")
-    return arms.get(control_id) if control_id is not None else None
+def _flag(fields: Fields, key: str) -> bool | None:
+    return fields.read(key, Cursor.boolean) if key in fields else False
 
 
-def _phase(unit: Unit, buckets: int, salt: str, arms: tuple[Arm, ...], control: Arm) -> str:
-    """Digest of everything that moves a unit between arms: equal allocations are one phase."""
-    lanes = [[arm.id, arm.width] for arm in arms if arm is not control]
-    allocation = json.dumps([unit.kind, "md5", buckets, salt, control.id, lanes], ensure_ascii=False)
-    return hashlib.sha256(allocation.encode()).hexdigest()[:16]
+def _check_sticky(fields: Fields, unit: Unit | None, *, sticky: bool) -> None:
+    if unit is None or not sticky:
+        return
+    if unit.switchback is not None or unit.kind == "request":
+        message = "a unit of a request or a window of time does not come again: it has no first arm to keep"
+        fields["sticky"].fail(Rule.STICKY, message)
+
+
+def _response_outcomes(cursor: Cursor) -> bool | None:
+    fields = cursor.fields(("response_header",))
+    return fields.read("response_header", Cursor.boolean)
+
+
+def _strata(cursor: Cursor) -> tuple[Source, ...] | None:
+    items = list(cursor.items())
+    names = [read_header(item) for item in items]
+    found = [Source(Carrier.HEADER, name) for name in names if name is not None]
+    if len(set(found)) < len(found) or len(items) > MAX_STRATA:
+        cursor.fail(Rule.STRATA, f"strata are at most {MAX_STRATA} headers, each once")
+        return None
+    return tuple(found) if found and len(found) == len(items) else None

@@ -2,7 +2,7 @@
 
 import re
 
-from meshtrial.names import HEADER_PREFIX, REQUEST_ID, TRACEPARENT
+from meshtrial.names import BAGGAGE, FORCE, HEADER_PREFIX, REQUEST_ID, TRACEPARENT
 from meshtrial.plan.cursor import Cursor
 from meshtrial.plan.problems import Rule, shown
 
@@ -14,7 +14,7 @@ FRAMING = frozenset(
 
 _NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")  # RFC 9110 5.6.2 token, lower case
 _VALUE = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")  # RFC 9110 5.5, visible ASCII
-_TRACE = frozenset([REQUEST_ID, TRACEPARENT, "tracestate", "baggage", "meshtrial-force"])
+_TRACE = frozenset([REQUEST_ID, TRACEPARENT, "tracestate", BAGGAGE, FORCE])
 
 
 def header_name(cursor: Cursor, text: str | None) -> str | None:
@@ -29,13 +29,13 @@ def header_name(cursor: Cursor, text: str | None) -> str | None:
     return None
 
 
-def read_arm_headers(cursor: Cursor, unit_header: str | None) -> tuple[tuple[str, str], ...]:
+def read_arm_headers(cursor: Cursor, carriers: frozenset[str]) -> tuple[tuple[str, str], ...]:
     """The headers that an arm sets on a request, lower-case names, sorted; problems are noted."""
     headers: dict[str, str] = {}
     for key, entry in cursor.entries().items():
         name, value = header_name(entry, key), entry.text()
         if name is not None:
-            _check_name(entry, name, unit_header)
+            _check_name(entry, name, carriers)
             if name in headers:
                 entry.fail(Rule.KEY_TWICE, f"the header `{name}` stands twice")
         if value is not None and not _VALUE.fullmatch(value):
@@ -45,10 +45,10 @@ def read_arm_headers(cursor: Cursor, unit_header: str | None) -> tuple[tuple[str
     return tuple(sorted(headers.items()))
 
 
-def _check_name(cursor: Cursor, name: str, unit_header: str | None) -> None:
+def _check_name(cursor: Cursor, name: str, carriers: frozenset[str]) -> None:
     if name in FRAMING or name in _TRACE or name.startswith((HEADER_PREFIX, "x-envoy-")):
         message = f"an arm may not set `{name}`: it frames, routes, traces or identifies the request"
         cursor.fail(Rule.HEADER_NAME, message)
-    if name == unit_header:
+    if name in carriers:
         message = f"`{name}` carries the unit, so no arm may set it"
         cursor.fail(Rule.UNIT_SET, message)

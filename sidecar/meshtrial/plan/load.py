@@ -1,21 +1,28 @@
 """Plan document -> Plan: the one loader, for `check`, `serve` and everything else."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from meshtrial.errors import PlanError
+from meshtrial.plan.audience import read_cohorts
 from meshtrial.plan.canonical import canonical_text
-from meshtrial.plan.cursor import Cursor
-from meshtrial.plan.experiments import read_experiment
+from meshtrial.plan.cursor import Cursor, Fields
+from meshtrial.plan.experiments import Surroundings, read_experiment
+from meshtrial.plan.index import index_of
+from meshtrial.plan.layers import read_layers
 from meshtrial.plan.metrics import read_metrics
-from meshtrial.plan.model import Experiment, Metric, Plan
+from meshtrial.plan.model import Experiment, Layer, Metric, Plan
 from meshtrial.plan.problems import Problems, Rule
 from meshtrial.plan.rules import MAX_EXPERIMENTS, check_pairs
 from meshtrial.plan.tree import read_tree
 
 API_VERSION = "meshtrial/v1"
 REQUIRED = ("apiVersion", "metrics", "experiments")
-LATER = ("layers", "cohorts", "shadows")
+OPTIONAL = ("layers", "cohorts")
+LATER = ("shadows",)
+
+_Entry = TypeVar("_Entry", Metric, Layer)
 
 
 def load(text: str, source: str) -> Plan:
@@ -37,14 +44,43 @@ def load(text: str, source: str) -> Plan:
 
 
 def _read(cursor: Cursor) -> Plan:
-    fields = cursor.fields(REQUIRED, later=LATER)
+    fields = cursor.fields(REQUIRED, OPTIONAL, LATER)
     fields.read("apiVersion", _api_version)
-    metrics = fields.read("metrics", read_metrics) or {}
-    experiments = fields.read("experiments", lambda c: _experiments(c, metrics)) or ()
+    around = Surroundings(
+        metrics=fields.read("metrics", read_metrics) or {},
+        layers=fields.read("layers", read_layers) or {},
+        cohorts=fields.read("cohorts", read_cohorts) or {},
+    )
+    experiments = fields.read("experiments", lambda c: _experiments(c, around)) or ()
+    _check_layers(fields, around.layers)
+    return compiled(around, experiments)
+
+
+def compiled(around: Surroundings, experiments: Iterable[Experiment]) -> Plan:
+    """The Plan of sections that have been read."""
+    metrics = _by_id(around.metrics)
+    layers = _by_id(around.layers)
+    cohorts = tuple(cohort for cohort in around.cohorts.values() if cohort is not None)
     ordered = tuple(sorted(experiments, key=lambda experiment: experiment.id))
-    measured = tuple(metric for _, metric in sorted(metrics.items()) if metric is not None)
-    canonical = canonical_text(measured, ordered)
-    return Plan(measured, ordered, canonical, hashlib.sha256(canonical.encode()).hexdigest())
+    canonical = canonical_text(metrics, layers, cohorts, ordered)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    return Plan(metrics, layers, cohorts, ordered, canonical, digest, index_of(ordered))
+
+
+def _by_id(entries: Mapping[str, _Entry | None]) -> tuple[_Entry, ...]:
+    return tuple(entry for _, entry in sorted(entries.items()) if entry is not None)
+
+
+def _check_layers(fields: Fields, layers: Mapping[str, Layer | None]) -> None:
+    """No layer has another's salt: their slices would be correlated."""
+    owners: dict[str, str] = {}
+    for layer in layers.values():
+        if layer is None:
+            continue
+        other = owners.setdefault(layer.bucketing.salt, layer.id)
+        if other != layer.id:
+            message = f"layer `{layer.id}` has the same salt as `{other}`: their slices would be correlated"
+            fields["layers"].fail(Rule.SALTS_EQUAL, message)
 
 
 def _api_version(cursor: Cursor) -> None:
@@ -53,11 +89,16 @@ def _api_version(cursor: Cursor) -> None:
         cursor.fail(Rule.API_VERSION, f"this version reads `{API_VERSION}` only")
 
 
-def _experiments(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> tuple[Experiment, ...]:
-    read = [read_experiment(key, entry, metrics) for key, entry in cursor.entries().items()]
+def _experiments(cursor: Cursor, around: Surroundings) -> tuple[Experiment, ...]:
+    read = [read_experiment(key, entry, around) for key, entry in cursor.entries().items()]
     if len(read) > MAX_EXPERIMENTS:
         message = f"a plan has at most {MAX_EXPERIMENTS:,} experiments, this one {len(read):,}"
         cursor.fail(Rule.EXPERIMENTS_COUNT, message)
     else:
         check_pairs([claim for _, claim in read])
+        layers = {layer.bucketing.salt: layer.id for layer in around.layers.values() if layer is not None}
+        for _, claim in read:
+            if claim.salt in layers:
+                message = f"has the same salt as layer `{layers[claim.salt]}`: who is in would decide the arm"
+                claim.cursor.fail(Rule.SALTS_EQUAL, message)
     return tuple(experiment for experiment, _ in read if experiment is not None)

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import StrEnum
 
 from meshtrial.errors import Problem
@@ -45,6 +47,25 @@ class Rule(StrEnum):
     EXPERIMENTS_COUNT = "experiments-count"
     SALTS_EQUAL = "salts-equal"
     CLUSTER_CHOSEN_TWICE = "cluster-chosen-twice"
+    CLUSTER_SOME = "cluster-some"
+    HEADER_SET_TWICE = "header-set-twice"
+    CONTROLS_DIFFER = "controls-differ"
+    COOKIE_NAME = "cookie-name"
+    QUERY_NAME = "query-name"
+    METADATA_PATH = "metadata-path"
+    HOST = "host"
+    METHOD = "method"
+    CONDITION = "condition"
+    COHORT_UNDEFINED = "cohort-undefined"
+    PERCENTAGE = "percentage"
+    REGEX = "regex"
+    SEMVER = "semver"
+    STRATA = "strata"
+    STICKY = "sticky"
+    LAYER_UNDEFINED = "layer-undefined"
+    LAYER_UNIT = "layer-unit"
+    SLICE = "slice"
+    SLICES_OVERLAP = "slices-overlap"
 
 
 class Problems:
@@ -60,6 +81,12 @@ class Problems:
     def found(self) -> tuple[Problem, ...]:
         """All notes in document order."""
         return tuple(sorted(self._found))
+
+
+def suggestion(text: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?`, or nothing where no known name is near."""
+    near = get_close_matches(text[:_SHOWN_LENGTH], known, n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def child(path: str, key: str) -> str:

@@ -1,0 +1,57 @@
+"""Arms and weights -> lanes of buckets, and the digest of the whole allocation."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from meshtrial.plan.arms import WeighedArm
+from meshtrial.plan.model import DEFAULT_COHORT, Arm, Bucketing, Experiment, Lane, Split
+from meshtrial.plan.traffic import Cohort, Unit
+
+
+def splits_of(
+    arms: Sequence[WeighedArm], control: Arm, ramp: Fraction, cohorts: Iterable[Cohort]
+) -> tuple[Split, ...]:
+    """The default split, then one for each cohort that has weights of its own, in the order given."""
+    named = {cohort for arm in arms for cohort in arm.widths}
+    own = [cohort for cohort in cohorts if cohort.id in named]
+    return tuple(Split(cohort, _lanes(arms, control, ramp, cohort)) for cohort in (None, *own))
+
+
+def _lanes(
+    arms: Sequence[WeighedArm], control: Arm, ramp: Fraction, cohort: Cohort | None
+) -> tuple[Lane, ...]:
+    lanes: list[Lane] = []
+    start = 0
+    for weighed in arms:
+        if weighed.arm is control:
+            continue
+        width = weighed.widths.get(cohort.id if cohort else DEFAULT_COHORT, weighed.widths[DEFAULT_COHORT])
+        live = start + int(width * ramp)  # rounded down: both are at least 0
+        lanes.append(Lane(weighed.arm, start, live, start + width))
+        start += width
+    return tuple(lanes)
+
+
+def phase_of(experiment: Experiment) -> str:
+    """Digest of everything that moves a unit between arms: equal allocations are one phase."""
+    allocation: list[object] = [
+        _randomised(experiment.unit),
+        _hashing(experiment.bucketing),
+        experiment.control.id,
+        [[s.id, [[lane.arm.id, lane.start, lane.live] for lane in s.lanes]] for s in experiment.splits],
+    ]
+    layer = experiment.layer
+    if layer is not None:
+        allocation.append([_hashing(layer.bucketing), layer.holdout, *experiment.slice])
+    return hashlib.sha256(json.dumps(allocation, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def _randomised(unit: Unit) -> list[object]:
+    window = unit.switchback
+    return [unit.group_kind or unit.kind, *([window.window, window.offset] if window else [])]
+
+
+def _hashing(bucketing: Bucketing) -> list[object]:
+    return [bucketing.hash.value, bucketing.buckets, bucketing.salt]
