@@ -1,8 +1,7 @@
 """What a decision knows besides the request and the plan."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from meshtrial.assign.baggage import Carried
 from meshtrial.plan.model import Experiment
@@ -33,9 +32,9 @@ class Context:
     """Nanoseconds since 1970."""
     chance: bytes = bytes(16)
     """Random bytes of this request, 16 or more: what a minted cookie is made of."""
-    forced: Mapping[str, str] = MappingProxyType({})
+    forced: Mapping[str, str] = field(default_factory=dict)
     """Arms by experiment that a tester's signed header asks for."""
-    carried: Mapping[str, Carried] = MappingProxyType({})
+    carried: Mapping[str, Carried] = field(default_factory=dict)
     """Arms by experiment that an earlier hop signed."""
     pseudonym: Callable[[str, bytes], str] = _nobody
     """Pseudonym of a kind and a unit: what a carried arm is bound to."""
