@@ -70,7 +70,7 @@ def assign(request: Request, experiment: Experiment, plan: Plan, context: Contex
     """
     subject = subject_of(request, experiment, context)
     audience = experiment.audience
-    if audience and not in_audience(request, audience, experiment.id, subject.hashed):
+    if audience and not in_audience(request, audience, experiment.id, subject.who):
         return None
     split = split_of(request, experiment, subject)
     chosen = _chosen(experiment, split, subject, plan, context)
@@ -128,7 +128,7 @@ def split_of(request: Request, experiment: Experiment, subject: Subject) -> Spli
     """The split of the first cohort, in document order, that holds and has weights of its own."""
     for split in experiment.splits[1:]:
         cohort = split.cohort
-        if cohort is not None and in_audience(request, cohort.audience, cohort.id, subject.hashed):
+        if cohort is not None and in_audience(request, cohort.audience, cohort.id, subject.who):
             return split
     return experiment.splits[0]
 

@@ -22,6 +22,11 @@ class Subject:
     window: int | None = None
     """Of a switchback: number of the window since 1970."""
 
+    @property
+    def who(self) -> bytes | NoUnit:
+        """Whom a percentage of an audience is of: the unit, the group, or a switchback's key."""
+        return self.hashed if self.window is None else self.unit
+
 
 def subject_of(request: Request, experiment: Experiment, context: Context) -> Subject:
     """Who is randomised and who is analysed."""
