@@ -12,9 +12,9 @@ from baseline import Baseline
 from prometheus_client import CollectorRegistry
 
 from meshtrial.assign.decide import decide
-from meshtrial.doors.answers import Answers
 from meshtrial.doors.counters import Counters
 from meshtrial.doors.ext_proc_pb2 import HeaderMap, HeaderValue, HttpHeaders, ProcessingRequest
+from meshtrial.doors.in_force import InForce
 from meshtrial.doors.reading import REQUEST_TIME, read_request
 from meshtrial.doors.session import Desk, Session
 from meshtrial.names import EXT_PROC_FILTER, Plane, SpanName
@@ -36,7 +36,8 @@ def parts_us(plan: Plan, directory: Path) -> dict[str, float]:
     """Microseconds of each part, the best of five times 4,000 calls; the spool is written in `directory`."""
     secret = secrets.token_bytes(32)
     key = PseudonymKey.of(secret)
-    answers = Answers(plan)
+    in_force = InForce.of(plan)
+    answers = in_force.answers
     counters = Counters(CollectorRegistry())
     messages = [_message(number) for number in range(_CALLS)]
     parsed = [ProcessingRequest.FromString(message) for message in messages]
@@ -51,7 +52,7 @@ def parts_us(plan: Plan, directory: Path) -> dict[str, float]:
     plain = Baseline(plan, secret)
     delivery = Delivery(Spool(directory / "spool"), lambda _: Sent())
     try:
-        desk = Desk(plan, answers, key, ExposureRecorder(delivery), counters, 0, time.time_ns)
+        desk = Desk(lambda: in_force, key, ExposureRecorder(delivery), counters, 0, time.time_ns)
         return {
             "message to protobuf": _best(lambda i: ProcessingRequest.FromString(messages[i])),
             "protobuf to request": _best(lambda i: read_request(parsed[i])),

@@ -118,11 +118,13 @@ PLAN = Setting(
     "The plan that the experiment stands in.",
     "plan.yaml",
     "The name that the documentation uses.",
-    ("report",),
+    ("report", "force"),
 )
 
 KEY = Secret(
-    "key", "the pseudonym key, at least 16 bytes, the same for `serve` and `collect`", ("serve", "collect")
+    "key",
+    "the pseudonym key, at least 16 bytes, the same for `serve` and `collect`",
+    ("serve", "collect", "force"),
 )
 TOKEN = Secret("token", "the token that outcomes must carry", ("collect",))
 OTLP_TOKEN = Secret("otlp_token", "the token of OTLP spans, needed beyond loopback", ("serve", "collect"))

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from meshtrial.doors.answers import Answers
 from meshtrial.doors.counters import Counters
 from meshtrial.doors.ext_proc_pb2 import (
     HeaderMap,
@@ -20,6 +19,7 @@ from meshtrial.doors.ext_proc_pb2 import (
     ProcessingRequest,
     ProcessingResponse,
 )
+from meshtrial.doors.in_force import InForce
 from meshtrial.doors.session import Desk, Session
 from meshtrial.plan.load import load
 from meshtrial.pseudonym import PseudonymKey
@@ -44,12 +44,10 @@ class Door:
     def __init__(self, late_after_ms: int = 25) -> None:
         self.registry = CollectorRegistry()
         self.recorded = Recorded()
-        plan = load(RANK, "plan.yaml")
+        in_force = InForce.of(load(RANK, "plan.yaml"))
         key = PseudonymKey.of(SECRET)
         counters = Counters(self.registry)
-        self.desk = Desk(
-            plan, Answers(plan), key, self.recorded, counters, late_after_ms * 10**6, lambda: NOW
-        )
+        self.desk = Desk(lambda: in_force, key, self.recorded, counters, late_after_ms * 10**6, lambda: NOW)
 
     def receive(self, message: bytes) -> ProcessingResponse:
         return ProcessingResponse.FromString(Session(self.desk, "00-tp").receive(message))
@@ -104,7 +102,7 @@ def test_a_user_gets_the_arm_that_md5_says_with_its_headers_and_metadata(door: D
     }
     assert list(answer.request_headers.response.header_mutation.remove_headers) == [other]
     assert answer.request_headers.response.clear_route_cache
-    plan = door.desk.plan
+    plan = door.desk.in_force().plan
     ours = metadata(answer)
     assert (ours["unit"], ours["arms"], ours["plan"]) == (pseudonym, f"rank-v2={arm}", plan.digest)
     told = ours["experiments"]["rank-v2"]

@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 from meshtrial import names
+from meshtrial.assign.baggage import carried_arms
+from meshtrial.assign.force import forced_arms
+from meshtrial.pseudonym import PseudonymKey
 
 PAGE = (Path(__file__).parents[2] / "protos/CONTRACT.md").read_text()
 
@@ -28,6 +31,22 @@ def test_every_header_of_ours_stands_in_the_contract_and_no_other() -> None:
     ours = {cell for cell in first_cells("Headers") if cell.startswith(names.HEADER_PREFIX)}
 
     assert {header.value for header in names.Header} == ours
+
+
+def test_the_headers_that_carry_signed_arms_stand_in_the_contract() -> None:
+    assert {names.FORCE, names.BAGGAGE} <= set(first_cells("Headers"))
+
+
+def test_the_contracts_signed_examples_are_valid() -> None:
+    key = PseudonymKey.of(b"sixteen bytes ok")
+    (forced,) = re.findall(rf"^{names.FORCE}: (.*)$", PAGE, re.MULTILINE)
+    (baggage,) = re.findall(rf"^{names.BAGGAGE}: (.*)$", PAGE, re.MULTILINE)
+    last_second = (1767225600 - 1) * 10**9
+
+    assert forced_arms([forced.encode()], key, last_second) == {"rank-v2": "v2"}
+    assert {e: c.arm for e, c in carried_arms([baggage.encode()], key, last_second).items()} == {
+        "rank-v2": "v2"
+    }
 
 
 def test_every_reason_and_plane_stands_in_the_contract() -> None:

@@ -11,6 +11,7 @@ from meshtrial.cli.collect import collect
 from meshtrial.cli.demo import demo
 from meshtrial.cli.emit import emit
 from meshtrial.cli.explain import explain
+from meshtrial.cli.force import force
 from meshtrial.cli.options import config_defaults
 from meshtrial.cli.report import report
 from meshtrial.cli.serve import serve
@@ -24,7 +25,7 @@ app = typer.Typer(
     help="A/B tests of ML models, run by the proxy and judged honestly.",
     epilog="Start with `meshtrial demo`. Settings also stand in MESHTRIAL_* variables and meshtrial.toml.",
 )
-COMMANDS = (demo, check, explain, serve, collect, size, report)
+COMMANDS = (demo, check, explain, force, serve, collect, size, report)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(emit, name="emit")

@@ -9,9 +9,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from meshtrial.doors.admin import admin_app
-from meshtrial.doors.answers import Answers
 from meshtrial.doors.counters import Counters
 from meshtrial.doors.grpc_transport import GrpcTransport
+from meshtrial.doors.in_force import InForce
 from meshtrial.doors.session import Desk
 from meshtrial.listening import Address, address_of, bind, http_server, stop_signals
 from meshtrial.logs import EventLog
@@ -54,9 +54,9 @@ async def run(plan: Plan, settings: ServeSettings) -> None:
     admin = bind(settings.admin)
     delivery = Delivery(Spool(settings.spool), receiver.send)
     registry.register(DeliveryCounts("meshtrial_exposures", "Exposure spans", delivery.counts))
+    in_force = InForce.of(plan)
     desk = Desk(
-        plan=plan,
-        answers=Answers(plan),
+        in_force=lambda: in_force,
         key=settings.key,
         recorder=ExposureRecorder(delivery),
         counters=counters,

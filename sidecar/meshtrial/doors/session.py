@@ -20,13 +20,13 @@ from google.protobuf.message import DecodeError
 from meshtrial.assign.decide import Decision, decide
 from meshtrial.assign.request import Request
 from meshtrial.assign.unit import NoUnit
-from meshtrial.doors.answers import UNCHANGED, Answers
+from meshtrial.doors.answers import UNCHANGED
 from meshtrial.doors.counters import Counters, Result
 from meshtrial.doors.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
+from meshtrial.doors.in_force import InForce
 from meshtrial.doors.reading import read_request
 from meshtrial.logs import EventLog
 from meshtrial.names import Plane
-from meshtrial.plan.model import Plan
 from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.exposure import Attributes, exposure_attributes
 from meshtrial.record.span import Timing
@@ -63,8 +63,8 @@ class Recorder(Protocol):
 class Desk:
     """What every session of one process works with."""
 
-    plan: Plan
-    answers: Answers
+    in_force: Callable[[], InForce]
+    """What a session that begins now decides with."""
     key: PseudonymKey
     recorder: Recorder
     counters: Counters
@@ -83,6 +83,7 @@ class Session:
 
     def __init__(self, desk: Desk, traceparent: str) -> None:
         self._desk = desk
+        self._in_force = desk.in_force()  # once: a stream ends with the plan that it began with
         self._traceparent = traceparent
 
     def receive(self, message: bytes) -> bytes:
@@ -104,17 +105,18 @@ class Session:
             return self._counted(Result.MALFORMED, UNCHANGED)
 
     def _decided(self, request: Request, received: int | None, start: int) -> bytes:
-        desk = self._desk
+        desk, plan = self._desk, self._in_force.plan
         if desk.late_after and received is not None and start - received > desk.late_after:
             return self._counted(Result.LATE, UNCHANGED)
-        decision = decide(request, desk.plan)
+        decision = decide(request, plan)
         if not decision:
             return self._counted(Result.UNMATCHED, UNCHANGED)
         pseudonyms = self._pseudonyms(decision)
-        answer = desk.answers.answer(decision, next((p for p in pseudonyms if p is not None), None))
+        first = next((p for p in pseudonyms if p is not None), None)
+        answer = self._in_force.answers.answer(decision, first)
         timing = Timing(start, desk.now())
         for assignment, pseudonym in zip(decision, pseudonyms, strict=True):
-            attributes = exposure_attributes(assignment, desk.plan, Plane.EXT_PROC, pseudonym, desk.key.id)
+            attributes = exposure_attributes(assignment, plan, Plane.EXT_PROC, pseudonym, desk.key.id)
             desk.recorder.record(attributes, self._traceparent, timing)
         desk.counters.decided(decision, timing.end - timing.start)
         return answer

@@ -1,0 +1,20 @@
+"""A Plan with everything that is made from it once, swapped whole."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from meshtrial.doors.answers import Answers
+from meshtrial.plan.model import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What a session decides with, from its first message to its last."""
+
+    plan: Plan
+    answers: Answers
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Prepare a plan; takes as long as it has arms."""
+        return cls(plan, Answers(plan))
