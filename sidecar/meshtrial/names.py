@@ -28,6 +28,8 @@ EXT_PROC_SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 """https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/ext_proc/v3/external_processor.proto"""
 EXT_PROC_FILTER: Final = "envoy.filters.http.ext_proc"
 """Filter name, and the key under which request attributes arrive."""
+SET_COOKIE: Final = "set-cookie"
+"""https://www.rfc-editor.org/rfc/rfc6265#section-4.1"""
 ROUTE_NAME: Final = "xds.route_name"
 REQUEST_TIME: Final = "request.time"
 """Envoy's names of request attributes:

@@ -11,11 +11,20 @@ from meshtrial.assign.bucket import bucket_of
 from meshtrial.assign.request import Request
 from meshtrial.assign.unit import NoUnit, value_of
 from meshtrial.plan.model import Bucketing, Hash
-from meshtrial.plan.traffic import AnyOf, Audience, Condition, InCohort, Operator, Percentage, ValueTest
+from meshtrial.plan.traffic import (
+    AnyOf,
+    Audience,
+    Cohort,
+    Condition,
+    InCohort,
+    Operator,
+    Percentage,
+    ValueTest,
+)
 
 PERCENTAGE_BUCKETS = 10_000
 _MAX_NUMBER = 64
-"""Bytes of a value that is compared as a number or a version."""
+"""Characters of a value that is compared as a number or a version."""
 
 
 def in_audience(request: Request, audience: Audience, owner: str, unit: bytes | NoUnit) -> bool:
@@ -24,29 +33,41 @@ def in_audience(request: Request, audience: Audience, owner: str, unit: bytes | 
     Args:
         request: As received.
         audience: The conditions.
-        owner: Id of the experiment or cohort whose they are: salts its percentages.
+        owner: Whose they are, an experiment's id or `owner_of` a cohort: salts its percentages.
         unit: Whom a percentage is of; without one it does not hold.
     """
-    return all(_holds(request, condition, owner, unit) for condition in audience)
+    return all(holds(request, condition, owner, unit) for condition in audience)
+
+
+def in_cohort(request: Request, cohort: Cohort, unit: bytes | NoUnit) -> bool:
+    """Whether a cohort's conditions hold."""
+    return in_audience(request, cohort.audience, owner_of(cohort), unit)
+
+
+def owner_of(cohort: Cohort) -> str:
+    """Whose a cohort's percentages are: no experiment's, whatever its id."""
+    return f"cohort:{cohort.id}"
 
 
 def percentage_bucketing(owner: str) -> Bucketing:
-    """How a percentage of this experiment or cohort buckets units: unlike any split of the plan."""
+    """How a percentage buckets units: by a salt of its owner, unlike the salt of the owner's own split."""
     return Bucketing(Hash.MD5, f"{owner}/percentage", PERCENTAGE_BUCKETS)
 
 
-def _holds(request: Request, condition: Condition, owner: str, unit: bytes | NoUnit) -> bool:
+def holds(request: Request, condition: Condition, owner: str, unit: bytes | NoUnit) -> bool:
+    """Whether one condition holds; arguments as of `in_audience`."""
     match condition:
         case ValueTest():
             return _passes(request, condition)
         case Percentage(share=share):
             if isinstance(unit, NoUnit):
                 return False
-            return bucket_of(unit, percentage_bucketing(owner)) < share * PERCENTAGE_BUCKETS
+            bucket = bucket_of(unit, percentage_bucketing(owner))
+            return bucket * share.denominator < share.numerator * PERCENTAGE_BUCKETS
         case InCohort(cohort=cohort):
-            return in_audience(request, cohort.audience, cohort.id, unit)
+            return in_cohort(request, cohort, unit)
         case AnyOf(conditions=conditions):
-            return any(_holds(request, inner, owner, unit) for inner in conditions)
+            return any(holds(request, inner, owner, unit) for inner in conditions)
 
 
 def _passes(request: Request, test: ValueTest) -> bool:

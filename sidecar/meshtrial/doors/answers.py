@@ -6,13 +6,14 @@ and a request only fills the places in.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
 from meshtrial.assign.decide import Assignment, Decision
 from meshtrial.assign.mutation import arms_text, mutation_of
+from meshtrial.assign.subject import Subject
 from meshtrial.assign.unit import NoUnit
 from meshtrial.doors.ext_proc_pb2 import (
     CommonResponse,
@@ -20,14 +21,29 @@ from meshtrial.doors.ext_proc_pb2 import (
     HeaderValue,
     HeaderValueOption,
     PhaseResponse,
+    ProcessingMode,
     ProcessingResponse,
 )
-from meshtrial.names import METADATA_NAMESPACE, Reason
+from meshtrial.names import METADATA_NAMESPACE, SET_COOKIE, Reason
 from meshtrial.plan.model import Plan
 
 UNCHANGED = ProcessingResponse(request_headers=PhaseResponse()).SerializeToString()
 """Leaves the request as it is: the proxy's default route, control."""
 
+MAX_TEMPLATES = 10_000
+"""Kept at once, some 2 kB each: requests in many experiments have many combinations of arms."""
+SEE_RESPONSE = ProcessingResponse(
+    mode_override=ProcessingMode(response_header_mode=ProcessingMode.SEND)
+).SerializeToString()
+"""Asks for the response's headers, appended to an answer; needs `allow_mode_override` at the proxy.
+
+A serialised message appended to another one is merged into it:
+https://protobuf.dev/programming-guides/encoding/#last-one-wins
+"""
+
+_Key = tuple[str, str, Reason, str, bool]
+_SOMEBODY = Subject(b"", b"")
+_NOBODY = Subject(NoUnit.MISSING, NoUnit.MISSING)
 _UNIT_MARK = "\x01" * 32
 _DOUBLE = struct.Struct("<d")  # protobuf's wire form of a double
 
@@ -37,12 +53,14 @@ class Answers:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._templates: dict[tuple[tuple[str, str, Reason], ...], _Template] = {}
+        self._templates: dict[tuple[bool, tuple[_Key, ...]], _Template] = {}
         for experiment in plan.experiments:
             for arm in experiment.arms:
-                self._template((Assignment(experiment, arm, Reason.SPLIT, b"", 0),))
-            nobody = Assignment(experiment, experiment.control, Reason.DEFAULT, NoUnit.MISSING, None)
-            self._template((nobody,))
+                self._template(
+                    (Assignment(experiment, arm, Reason.SPLIT, _SOMEBODY, experiment.phase, 0),), named=True
+                )
+            nobody = Assignment(experiment, experiment.control, Reason.DEFAULT, _NOBODY, experiment.phase)
+            self._template((nobody,), named=False)
 
     def answer(self, decision: Decision, pseudonym: str | None) -> bytes:
         """Serialised ProcessingResponse; the pseudonym is that of the first assignment with a unit."""
@@ -50,23 +68,50 @@ class Answers:
             return UNCHANGED
         values = [] if pseudonym is None else [pseudonym.encode()]
         values += [_DOUBLE.pack(a.bucket) for a in decision if a.bucket is not None]
-        return self._template(decision).filled(values)
+        return self._template(decision, named=pseudonym is not None).filled(values)
 
-    def _template(self, decision: Decision) -> "_Template":
-        key = tuple((a.experiment.id, a.arm.id, a.reason) for a in decision)
+    def _template(self, decision: Decision, *, named: bool) -> "_Template":
+        key = named, tuple((a.experiment.id, a.arm.id, a.reason, a.phase, a.bucket is None) for a in decision)
         template = self._templates.get(key)
         if template is None:
-            template = self._templates[key] = _Template(decision, self._plan)
+            if len(self._templates) >= MAX_TEMPLATES:
+                self._templates.clear()
+            template = self._templates[key] = _Template(decision, self._plan, named=named)
         return template
+
+
+def with_request_header(name: str, value: bytes) -> bytes:
+    """To be appended to an answer to request headers: sets a header, removes it where the value is empty."""
+    mutation = HeaderMutation(remove_headers=[name])
+    if value:
+        mutation = HeaderMutation(set_headers=[_overwrite(name, value)])
+    changed = PhaseResponse(response=CommonResponse(header_mutation=mutation))
+    return ProcessingResponse(request_headers=changed).SerializeToString()
+
+
+def response_answer(cookies: Iterable[str], removed: Iterable[str]) -> bytes:
+    """The answer to response headers: cookies to set, headers that the client may not see."""
+    mutation = HeaderMutation(
+        set_headers=[
+            HeaderValueOption(
+                header=HeaderValue(key=SET_COOKIE, raw_value=cookie.encode()),
+                append_action=HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
+            )
+            for cookie in cookies
+        ],
+        remove_headers=removed,
+    )
+    changed = PhaseResponse(response=CommonResponse(header_mutation=mutation))
+    return ProcessingResponse(response_headers=changed).SerializeToString()
 
 
 class _Template:
     """One serialised answer, cut at its marks: the unit's first, then each bucket's."""
 
-    def __init__(self, decision: Decision, plan: Plan) -> None:
+    def __init__(self, decision: Decision, plan: Plan, *, named: bool) -> None:
         buckets = [_bucket_mark(index) for index, a in enumerate(decision) if a.bucket is not None]
-        whole = _response(decision, plan, iter(buckets)).SerializeToString()
-        marks = [_UNIT_MARK.encode()] if buckets else []
+        whole = _response(decision, plan, iter(buckets), named=named).SerializeToString()
+        marks = [_UNIT_MARK.encode()] if named else []
         marks += [_DOUBLE.pack(bucket) for bucket in buckets]
         places = sorted((whole.index(mark), len(mark), index) for index, mark in enumerate(marks))
         starts = [0, *(start + length for start, length, _ in places)]
@@ -87,43 +132,46 @@ def _bucket_mark(index: int) -> float:
     return -1e300 * (1 + index * 2**-20)
 
 
-def _response(decision: Decision, plan: Plan, buckets: Iterator[float]) -> ProcessingResponse:
+def _response(decision: Decision, plan: Plan, buckets: Iterator[float], *, named: bool) -> ProcessingResponse:
     mutation = mutation_of(decision, plan)
     return ProcessingResponse(
         request_headers=PhaseResponse(
             response=CommonResponse(
                 header_mutation=HeaderMutation(
-                    set_headers=[_overwrite(name, value) for name, value in mutation.set],
+                    set_headers=[_overwrite(name, value.encode()) for name, value in mutation.set],
                     remove_headers=mutation.remove,
                 ),
                 clear_route_cache=True,
             )
         ),
-        dynamic_metadata=_metadata(decision, plan, buckets),
+        dynamic_metadata=_metadata(decision, plan, buckets, named=named),
     )
 
 
-def _overwrite(name: str, value: str) -> HeaderValueOption:
+def _overwrite(name: str, value: bytes) -> HeaderValueOption:
     return HeaderValueOption(
-        header=HeaderValue(key=name, raw_value=value.encode()),
+        header=HeaderValue(key=name, raw_value=value),
         append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
     )
 
 
-def _metadata(decision: Decision, plan: Plan, buckets: Iterator[float]) -> Struct:
+def _metadata(decision: Decision, plan: Plan, buckets: Iterator[float], *, named: bool) -> Struct:
     experiments: dict[str, Any] = {}
     for assignment in decision:
-        experiment = assignment.experiment
+        if not assignment.takes_part:
+            continue
         fields: dict[str, Any] = {
             "arm": assignment.arm.id,
-            "phase": experiment.phase,
+            "phase": assignment.phase,
             "exposed": assignment.exposed,
         }
         if assignment.bucket is not None:
             fields["bucket"] = next(buckets)
-        experiments[experiment.id] = fields
-    ours: dict[str, Any] = {"plan": plan.digest, "arms": arms_text(decision), "experiments": experiments}
-    if any(a.bucket is not None for a in decision):
+        experiments[assignment.experiment.id] = fields
+    ours: dict[str, Any] = {"plan": plan.digest}
+    if experiments:
+        ours |= {"arms": arms_text(decision), "experiments": experiments}
+    if named:
         ours["unit"] = _UNIT_MARK
     metadata = Struct()
     metadata.update({METADATA_NAMESPACE: ours})

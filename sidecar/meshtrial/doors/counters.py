@@ -5,7 +5,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from meshtrial.assign.decide import Decision
-from meshtrial.assign.unit import NoUnit
+from meshtrial.names import Reason
 from meshtrial.plan.model import Plan
 
 _SECONDS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05)
@@ -18,6 +18,7 @@ class Result(StrEnum):
     ASSIGNED = "assigned"
     UNMATCHED = "unmatched"
     LATE = "late"
+    RESPONSE = "response"
     OTHER_PHASE = "other_phase"
     MALFORMED = "malformed"
 
@@ -40,6 +41,12 @@ class Counters:
             "meshtrial_no_unit",
             "Requests that went to control because they had no usable unit.",
             ["experiment", "why"],
+            registry=registry,
+        )
+        self._outcomes = Counter(
+            "meshtrial_response_outcomes",
+            "Outcomes recorded from response headers, and headers that could not be read.",
+            ["result"],
             registry=registry,
         )
         self._latency = Histogram(
@@ -66,5 +73,11 @@ class Counters:
         for assignment in decision:
             experiment = assignment.experiment.id
             self._assignments.labels(experiment, assignment.arm.id, assignment.reason.value).inc()
-            if isinstance(assignment.unit, NoUnit):
-                self._no_unit.labels(experiment, assignment.unit.value).inc()
+            why = assignment.subject.lacking
+            if why is not None and assignment.reason is Reason.DEFAULT:
+                self._no_unit.labels(experiment, why.value).inc()
+
+    def outcomes(self, *, taken: int = 0, refused: int = 0) -> None:
+        """So many outcomes of a response header were recorded, so many headers could not be read."""
+        self._outcomes.labels("taken").inc(taken)
+        self._outcomes.labels("refused").inc(refused)

@@ -7,7 +7,8 @@ import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from meshtrial.doors.session import Desk, Session
+from meshtrial.doors.desk import Desk
+from meshtrial.doors.session import Session
 from meshtrial.errors import SettingError
 from meshtrial.listening import Address, bind
 from meshtrial.names import EXT_PROC_SERVICE, TRACEPARENT

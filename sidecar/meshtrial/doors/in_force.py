@@ -5,6 +5,7 @@ from typing import Self
 
 from meshtrial.doors.answers import Answers
 from meshtrial.plan.model import Plan
+from meshtrial.plan.needs import Needs, needs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +14,9 @@ class InForce:
 
     plan: Plan
     answers: Answers
+    needs: Needs
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """Prepare a plan; takes as long as it has arms."""
-        return cls(plan, Answers(plan))
+        return cls(plan, Answers(plan), needs_of(plan))

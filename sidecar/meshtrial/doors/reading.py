@@ -1,27 +1,55 @@
 """ProcessingRequest -> Request."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from meshtrial.assign.request import Request
-from meshtrial.doors.ext_proc_pb2 import ProcessingRequest
-from meshtrial.names import EXT_PROC_FILTER
+from google.protobuf.struct_pb2 import Struct, Value
 
-ROUTE_NAME = "xds.route_name"
-REQUEST_TIME = "request.time"
-"""Envoy's names of request attributes:
-https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attributes"""
+from meshtrial.assign.request import NOTHING, Request
+from meshtrial.doors.ext_proc_pb2 import HttpHeaders, ProcessingRequest
+from meshtrial.names import EXT_PROC_FILTER, REQUEST_TIME, ROUTE_NAME
+from meshtrial.plan.needs import Needs
 
 
-def read_request(message: ProcessingRequest) -> tuple[Request, int | None]:
+def read_request(message: ProcessingRequest, needs: Needs) -> tuple[Request, int | None]:
     """The request, and when the proxy received it in nanoseconds since 1970, None where unknown."""
-    headers: dict[str, list[bytes]] = {}
-    for header in message.request_headers.headers.headers:
-        headers.setdefault(header.key.lower(), []).append(header.raw_value or header.value.encode())
+    headers = read_headers(message.request_headers)
     path = headers.get(":path", [b""])[0].decode("latin-1")
     fields = message.attributes[EXT_PROC_FILTER].fields if EXT_PROC_FILTER in message.attributes else {}
     route = fields[ROUTE_NAME].string_value if ROUTE_NAME in fields else ""
     received = _nanoseconds(fields[REQUEST_TIME].string_value) if REQUEST_TIME in fields else None
-    return Request(path, route, headers), received
+    metadata = _metadata(message, needs) if needs.metadata else NOTHING
+    return Request(path, route, headers, metadata), received
+
+
+def read_headers(message: HttpHeaders) -> dict[str, list[bytes]]:
+    """All values of each header in order of arrival, by lower-case name."""
+    headers: dict[str, list[bytes]] = {}
+    for header in message.headers.headers:
+        headers.setdefault(header.key.lower(), []).append(header.raw_value or header.value.encode())
+    return headers
+
+
+def _metadata(message: ProcessingRequest, needs: Needs) -> Mapping[str, Mapping[str, object]]:
+    """The namespaces that the plan reads, and no others."""
+    sent = message.metadata_context.filter_metadata
+    return {namespace: _mapping(sent[namespace]) for namespace in needs.metadata if namespace in sent}
+
+
+def _mapping(struct: Struct) -> dict[str, object]:
+    return {key: _value(value) for key, value in struct.fields.items()}
+
+
+def _value(value: Value) -> object:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return value.string_value
+        case "struct_value":
+            return _mapping(value.struct_value)
+        case "null_value":
+            return None
+        case _:
+            return False  # a number, truth value or list: present, and no text
 
 
 def _nanoseconds(rfc3339: str) -> int | None:

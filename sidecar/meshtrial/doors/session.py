@@ -5,30 +5,33 @@
 | request headers, matched | the decision | assigned |
 | request headers, no experiment matches | unchanged | unmatched |
 | request headers, too old to answer in time | unchanged | late |
+| response headers that the decision asked for | the cookie is set, outcomes are taken out | response |
 | any other phase | that phase, unchanged | other_phase |
 | anything that cannot be read | request headers, unchanged | malformed |
 
 "Unchanged" leaves the request on the proxy's default route, control.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
-from meshtrial.assign.decide import Decision, decide
+from meshtrial.assign.decide import Assignment, Decision, decide
 from meshtrial.assign.request import Request
-from meshtrial.assign.unit import NoUnit
-from meshtrial.doors.answers import UNCHANGED
-from meshtrial.doors.counters import Counters, Result
+from meshtrial.doors.answers import SEE_RESPONSE, UNCHANGED, response_answer
+from meshtrial.doors.counters import Result
+from meshtrial.doors.desk import Desk
 from meshtrial.doors.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
-from meshtrial.doors.in_force import InForce
-from meshtrial.doors.reading import read_request
+from meshtrial.doors.hops import carried_on
+from meshtrial.doors.knowledge import context_of, keep_first
+from meshtrial.doors.reading import read_headers, read_request
+from meshtrial.doors.response import minted_cookies, reporting_units, wants_response
 from meshtrial.logs import EventLog
-from meshtrial.names import Plane
-from meshtrial.pseudonym import PseudonymKey
-from meshtrial.record.exposure import Attributes, exposure_attributes
+from meshtrial.names import Header, Plane
+from meshtrial.plan.model import Exposures
+from meshtrial.record.exposure import exposure_attributes, unit_pseudonym
+from meshtrial.record.outcome_header import read_outcomes
+from meshtrial.record.recent import meeting
 from meshtrial.record.span import Timing
 
 _LOG = EventLog("ext_proc")
@@ -40,9 +43,10 @@ def _unchanged(phase: str) -> bytes:
     return answer.SerializeToString()
 
 
-_OTHER_PHASES = {
+_UNCHANGED = {
     phase: _unchanged(phase)
     for phase in (
+        "request_headers",
         "response_headers",
         "request_body",
         "response_body",
@@ -52,32 +56,6 @@ _OTHER_PHASES = {
 }
 
 
-class Recorder(Protocol):
-    """Where exposures go."""
-
-    def record(self, attributes: Attributes, traceparent: str, timing: Timing) -> None:
-        """Keep one exposure; it is answered on only after that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every session of one process works with."""
-
-    in_force: Callable[[], InForce]
-    """What a session that begins now decides with."""
-    key: PseudonymKey
-    recorder: Recorder
-    counters: Counters
-    late_after: int
-    """Nanoseconds after which a request is not decided any more, 0 for never.
-
-    A sidecar that wakes after a hang finds requests that the proxy has long sent to control. An
-    answer that might come too late decides nothing, so nothing false is recorded.
-    """
-    now: Callable[[], int]
-    """Nanoseconds since 1970."""
-
-
 class Session:
     """One stream, which is one HTTP request."""
 
@@ -85,6 +63,7 @@ class Session:
         self._desk = desk
         self._in_force = desk.in_force()  # once: a stream ends with the plan that it began with
         self._traceparent = traceparent
+        self._decision: Decision = ()
 
     def receive(self, message: bytes) -> bytes:
         """The answer to one message, both serialised: ProcessingRequest, ProcessingResponse; never raises."""
@@ -94,39 +73,69 @@ class Session:
         except DecodeError:
             return self._counted(Result.MALFORMED, UNCHANGED)
         phase = request.WhichOneof("request")
-        if phase in _OTHER_PHASES:
-            return self._counted(Result.OTHER_PHASE, _OTHER_PHASES[phase])
         if phase is None:
             return self._counted(Result.MALFORMED, UNCHANGED)
         try:
-            return self._decided(*read_request(request), start)
+            if phase == "request_headers":
+                return self._decided(*read_request(request, self._in_force.needs), start)
+            if phase == "response_headers" and self._decision:
+                return self._responded(read_headers(request.response_headers), start)
         except Exception as error:  # noqa: BLE001 - the contract: no request fails because of us
             _LOG.error("undecided", reason=type(error).__name__)  # its text may hold a unit
-            return self._counted(Result.MALFORMED, UNCHANGED)
+            return self._counted(Result.MALFORMED, _UNCHANGED[phase])
+        return self._counted(Result.OTHER_PHASE, _UNCHANGED[phase])
 
     def _decided(self, request: Request, received: int | None, start: int) -> bytes:
-        desk, plan = self._desk, self._in_force.plan
+        desk, in_force = self._desk, self._in_force
         if desk.late_after and received is not None and start - received > desk.late_after:
             return self._counted(Result.LATE, UNCHANGED)
-        decision = decide(request, plan)
+        context = context_of(request, in_force, desk, start)
+        decision = decide(request, in_force.plan, context)
         if not decision:
             return self._counted(Result.UNMATCHED, UNCHANGED)
-        pseudonyms = self._pseudonyms(decision)
+        pseudonyms = [unit_pseudonym(assignment, desk.key) for assignment in decision]
         first = next((p for p in pseudonyms if p is not None), None)
-        answer = self._in_force.answers.answer(decision, first)
+        answer = in_force.answers.answer(decision, first)
+        if in_force.needs.carries:
+            answer += carried_on(request, decision, pseudonyms, context, desk.key)
+        if in_force.needs.response and wants_response(decision):
+            self._decision = decision
+            answer += SEE_RESPONSE
         timing = Timing(start, desk.now())
         for assignment, pseudonym in zip(decision, pseudonyms, strict=True):
-            attributes = exposure_attributes(assignment, plan, Plane.EXT_PROC, pseudonym, desk.key.id)
-            desk.recorder.record(attributes, self._traceparent, timing)
+            self._record(assignment, pseudonym, timing)
         desk.counters.decided(decision, timing.end - timing.start)
         return answer
 
-    def _pseudonyms(self, decision: Decision) -> list[str | None]:
-        key = self._desk.key
-        return [
-            None if isinstance(a.unit, NoUnit) else key.pseudonym(a.experiment.unit.kind, a.unit)
-            for a in decision
-        ]
+    def _record(self, assignment: Assignment, pseudonym: str | None, timing: Timing) -> None:
+        """Before the answer: what is served by a decision is recorded, whatever happens next."""
+        desk = self._desk
+        if not assignment.takes_part:
+            return
+        keep_first(assignment, desk.sticky, desk.key)
+        first_only = assignment.experiment.exposures is Exposures.FIRST
+        met = meeting(assignment, pseudonym, timing.start)
+        if first_only and met in desk.recent:
+            return
+        attributes = exposure_attributes(assignment, self._in_force.plan, Plane.EXT_PROC, desk.key)
+        if desk.recorder.record(attributes, self._traceparent, timing) and first_only:
+            desk.recent.add(met)
+
+    def _responded(self, headers: Mapping[str, Sequence[bytes]], now: int) -> bytes:
+        """The response of a request that was decided: sets minted cookies, takes its outcomes out."""
+        desk = self._desk
+        outcomes = read_outcomes(headers.get(Header.OUTCOME, ()))
+        if isinstance(outcomes, str):
+            desk.counters.outcomes(refused=1)
+            _LOG.warning("outcomes in a response header cannot be read", reason=outcomes)
+            outcomes = ()
+        for kind, pseudonym in reporting_units(self._decision, desk.key):
+            for outcome in outcomes:
+                desk.recorder.outcome(outcome, pseudonym, kind, now)
+                desk.counters.outcomes(taken=1)
+        return self._counted(
+            Result.RESPONSE, response_answer(minted_cookies(self._decision), [Header.OUTCOME])
+        )
 
     def _counted(self, result: Result, answer: bytes) -> bytes:
         self._desk.counters.answered(result)

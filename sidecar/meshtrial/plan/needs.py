@@ -32,6 +32,11 @@ class Needs:
     request_id: bool
     """Some unit is the proxy's own request id."""
 
+    @property
+    def carries(self) -> bool:
+        """Some arms travel on in baggage."""
+        return BAGGAGE in self.set_headers
+
 
 def needs_of(plan: Plan) -> Needs:
     """What a plan asks of the proxy."""

@@ -14,7 +14,7 @@ class ExposureRecorder:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
 
-    def record(self, attributes: Attributes, traceparent: str, timing: Timing) -> None:
-        """Write one span, child of `traceparent` (W3C); where the spool is full that is counted."""
+    def record(self, attributes: Attributes, traceparent: str, timing: Timing) -> bool:
+        """Write one span, child of `traceparent` (W3C); False, and counted, where the spool is full."""
         record = span_record(SpanName.EXPOSURE, attributes, traceparent, os.urandom(24), timing)
-        self._delivery.offer(record)
+        return self._delivery.offer(record)
