@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from meshtrial.assign.audience import in_audience
+from meshtrial.assign.audience import in_audience, in_cohort
 from meshtrial.assign.baggage import Carried
 from meshtrial.assign.bucket import arm_of, bucket_of
 from meshtrial.assign.context import EMPTY, Context
@@ -52,8 +52,7 @@ Decision = tuple[Assignment, ...]
 
 def decide(request: Request, plan: Plan, context: Context = EMPTY) -> Decision:
     """Assign a request; total: every request has a decision, an empty one where nothing matches."""
-    path = request.path.partition("?")[0] if "?" in request.path else request.path
-    found = plan.index.candidates(request.route, request.host, path, request.headers)
+    found = plan.index.candidates(request.route, request.host, request.path, request.headers)
     return tuple(
         assignment
         for experiment in found
@@ -99,13 +98,13 @@ class _Choice:
 def _chosen(experiment: Experiment, split: Split, subject: Subject, plan: Plan, context: Context) -> _Choice:
     if experiment.mode is not Mode.RUNNING:
         return _Choice(experiment.control, Reason.DISABLED)
-    signed = _forced(experiment, context) or _carried(experiment, subject, context)
+    signed = _signed(experiment, subject, context)
     if signed is not None:
         return signed
     hashed = subject.hashed
     if isinstance(hashed, NoUnit) or isinstance(subject.unit, NoUnit):
         return _Choice(experiment.control, Reason.DEFAULT)
-    outside = outside_layer(experiment, hashed, plan, context)
+    outside = outside_layer(experiment, subject, plan, context)
     if outside is not None:
         return _Choice(experiment.control, outside)
     bucket = bucket_of(hashed, experiment.bucketing)
@@ -118,6 +117,11 @@ def _chosen(experiment: Experiment, split: Split, subject: Subject, plan: Plan, 
     return _Choice(arm_of(experiment, split, bucket), Reason.WASHOUT if washed else Reason.SPLIT, bucket)
 
 
+def _signed(experiment: Experiment, subject: Subject, context: Context) -> _Choice | None:
+    """The arm that a running experiment is forced to, or that an earlier hop chose."""
+    return _forced(experiment, context) or _carried(experiment, subject, context)
+
+
 def _forced(experiment: Experiment, context: Context) -> _Choice | None:
     """The arm that a tester's signed header asks for."""
     arm = experiment.arm(context.forced[experiment.id]) if experiment.id in context.forced else None
@@ -128,20 +132,28 @@ def split_of(request: Request, experiment: Experiment, subject: Subject) -> Spli
     """The split of the first cohort, in document order, that holds and has weights of its own."""
     for split in experiment.splits[1:]:
         cohort = split.cohort
-        if cohort is not None and in_audience(request, cohort.audience, cohort.id, subject.who):
+        if cohort is not None and in_cohort(request, cohort, subject.who):
             return split
     return experiment.splits[0]
 
 
-def outside_layer(experiment: Experiment, hashed: bytes, plan: Plan, context: Context) -> Reason | None:
-    """Why a unit has no part in an experiment of a layer; None where it has."""
+def outside_layer(experiment: Experiment, subject: Subject, plan: Plan, context: Context) -> Reason | None:
+    """Why a subject has no part in an experiment of a layer; None where it has.
+
+    A forced or carried arm takes its unit out of the layer's other experiments, whatever the slices: an
+    earlier hop may have chosen by another plan, and a unit is never in two of them. So it does on requests
+    that the experiment of that arm does not match, too: slices are of units, not of requests.
+    """
     layer = experiment.layer
-    if layer is None:
+    if layer is None or isinstance(subject.hashed, NoUnit):
         return None
-    others = (plan.experiment(other) for other in context.forced if other != experiment.id)
-    if any(other is not None and other.layer == layer for other in others):
-        return Reason.OUTSIDE  # a forced arm takes the unit out of the layer's other experiments
-    bucket = bucket_of(hashed, layer.bucketing)
+    if (context.forced or context.carried) and any(
+        other.layer == layer and other.mode is Mode.RUNNING and _signed(other, subject, context) is not None
+        for other in plan.experiments
+        if other.id != experiment.id and (other.id in context.forced or other.id in context.carried)
+    ):
+        return Reason.OUTSIDE
+    bucket = bucket_of(subject.hashed, layer.bucketing)
     if bucket < layer.holdout:
         return Reason.HOLDOUT
     start, end = experiment.slice

@@ -79,4 +79,5 @@ def _claim(request: Request, source: Source) -> bytes | NoUnit:
         place = place[key]
     if place is None:
         return NoUnit.MISSING
-    return place.encode() if isinstance(place, str) else NoUnit.NOT_TEXT
+    # Half a surrogate pair, which JSON can say, is no UTF-8: its bytes are refused as any such bytes are.
+    return place.encode("utf-8", "surrogatepass") if isinstance(place, str) else NoUnit.NOT_TEXT
