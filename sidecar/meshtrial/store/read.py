@@ -104,7 +104,9 @@ def _make_view(database: "duckdb.DuckDBPyConnection", snapshot: Snapshot) -> Non
     database.register("journal_rows", _numbered(snapshot.journal))
     if snapshot.segments:
         files = [str(path) for path in snapshot.segments]
-        database.read_parquet(files, filename=True, file_row_number=True).create_view("segment_rows")
+        # By name: a segment of an earlier version lacks the columns that were added since.
+        segments = database.read_parquet(files, filename=True, file_row_number=True, union_by_name=True)
+        segments.create_view("segment_rows")
     else:
         database.execute("CREATE VIEW segment_rows AS SELECT * FROM journal_rows LIMIT 0")
     database.execute(_ROWS)

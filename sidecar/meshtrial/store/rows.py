@@ -31,13 +31,16 @@ _CODED: Final = (
     Attribute.UNIT_KIND.value,
     Attribute.KEY_ID.value,
     Attribute.PLANE.value,
+    Attribute.COHORT.value,
 )
-"""What the columns from Experiment to Plane hold, in their order."""
+"""What the columns from Experiment to Cohort hold, in their order."""
 _CHUNK: Final = 2048
 """Rows held as Python objects at a time: they take ten times the space of a table."""
 _TRUTH: Final = {"true": True, "false": False}
 _PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
 _WHOLE: Final = re.compile(r"[0-9]{1,10}")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+"""A window's number; that of any time in nanoseconds since 1970 is shorter."""
 _LARGEST_UINT32: Final = 2**32 - 1
 _LARGEST_TIME: Final = 2**63 - 1
 
@@ -121,6 +124,8 @@ def _promoted(span: Span, texts: dict[str, str], received_ns: int) -> tuple[Any,
         texts.get(Attribute.OUTCOME_NAME) if is_outcome else None,
         texts.get(Attribute.OUTCOME_ID) if is_outcome else None,
         _unit(texts.get(Attribute.CONTEXT_ID)),
+        _unit(texts.get(Attribute.GROUP_ID)),
+        _window(texts.get(Attribute.WINDOW)),
         _bucket(texts.get(Attribute.BUCKET)),
         _TRUTH.get(texts.get(Attribute.EXPOSED, "")) if is_plausible(start, received_ns) else None,
         _values(texts) if is_outcome else None,
@@ -147,6 +152,10 @@ def _word(words: tuple[str, ...], number: int) -> str:
 
 def _unit(pseudonym: str | None) -> int | None:
     return int(pseudonym[:16], 16) if pseudonym and _PSEUDONYM.fullmatch(pseudonym) else None
+
+
+def _window(text: str | None) -> int | None:
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
 def _bucket(text: str | None) -> int | None:

@@ -1,4 +1,7 @@
-"""The table `otel_traces`: what a stored span looks like. These columns are final.
+"""The table `otel_traces`: what a stored span looks like.
+
+A column's name and type are final once released; a later version may add columns, and reads nulls in them
+where a segment was written without. (Cohort, Group and Window were added before 0.1 was released.)
 
 The first part is what the OpenTelemetry Collector's ClickHouse exporter writes, so that one query reads both:
 https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/clickhouseexporter
@@ -35,9 +38,12 @@ Plan               dictionary<string>    `feature_flag.version`, the plan's dige
 UnitKind           dictionary<string>    `meshtrial.unit.kind`
 KeyId              dictionary<string>    `meshtrial.key.id`, the key that made the pseudonym
 Plane              dictionary<string>    `meshtrial.plane`
+Cohort             dictionary<string>    `meshtrial.cohort`, whose weights counted
 Outcome            dictionary<string>    `meshtrial.outcome.name`, of spans `meshtrial.outcome` only
 OutcomeId          string                `meshtrial.outcome.id`, of spans `meshtrial.outcome` only
 Unit               uint64                first 16 hex digits of the pseudonym `feature_flag.context.id`
+Group              uint64                first 16 hex digits of the pseudonym `meshtrial.group.id`
+Window             int64                 `meshtrial.window`, number of a switchback's window since 1970
 Bucket             uint32                `meshtrial.bucket`
 Exposed            bool                  `meshtrial.exposed`; null also where Timestamp is more than 30 days
                                          before ReceivedAt or 1 day after it: such a time is a clock's
@@ -104,9 +110,12 @@ SCHEMA: Final = pa.schema(
         ("UnitKind", CODED),
         ("KeyId", CODED),
         ("Plane", CODED),
+        ("Cohort", CODED),
         ("Outcome", CODED),
         ("OutcomeId", pa.string()),
         ("Unit", pa.uint64()),
+        ("Group", pa.uint64()),
+        ("Window", pa.int64()),
         ("Bucket", pa.uint32()),
         ("Exposed", pa.bool_()),
         ("OutcomeValues", VALUE_MAP),

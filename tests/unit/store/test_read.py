@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from collecting import ids, trace_request
@@ -81,6 +82,22 @@ def test_the_view_has_exactly_the_columns_of_the_schema(tmp_path: Path) -> None:
     store = make_store(tmp_path, [(0, trace_request({}))], [(1, trace_request({}))], rolled=1)
 
     assert SCHEMA.names == [name for name, *_ in select(store, "DESCRIBE otel_traces")]
+
+
+@pytest.mark.parametrize("old", [(1,), (2,), (1, 2)])
+def test_a_segment_of_a_version_with_fewer_columns_is_read_with_nulls_in_them(
+    tmp_path: Path, old: tuple[int, ...]
+) -> None:
+    attributes = {"meshtrial.cohort": "enterprise", "meshtrial.window": 5}
+    request = trace_request({"attributes": attributes})
+    store = make_store(tmp_path, [(0, request)], [(1, trace_request({"attributes": attributes}))], rolled=2)
+    for number in old:
+        path = Layout(store).parquet(number)
+        pq.write_table(pq.read_table(path).drop_columns(["Cohort", "Window"]), path)
+
+    found = select(store, 'SELECT Cohort, "Window" FROM otel_traces ORDER BY ReceivedAt')
+
+    assert found == [(None, None) if n in old else ("enterprise", 5) for n in (1, 2)]
 
 
 def test_values_come_back_as_they_were_stored(tmp_path: Path) -> None:

@@ -109,6 +109,11 @@ def test_an_exposure_fills_the_promoted_columns() -> None:
             "meshtrial.key.id": "89abcdef",
             "meshtrial.exposed": True,
             "meshtrial.plane": "ext_proc",
+            "meshtrial.cohort": "enterprise",
+            "meshtrial.group.id": "0000000000000007" + "e" * 16,
+            "meshtrial.group.kind": "header:x-store",
+            "meshtrial.window": 990_000,
+            "meshtrial.strata.x-country": "IN",
         },
     )
 
@@ -121,14 +126,18 @@ def test_an_exposure_fills_the_promoted_columns() -> None:
         "UnitKind": "header:x-user-id",
         "KeyId": "89abcdef",
         "Plane": "ext_proc",
+        "Cohort": "enterprise",
         "Outcome": None,
         "OutcomeId": None,
         "Unit": 2**64 - 1,
+        "Group": 7,
+        "Window": 990_000,
         "Bucket": 9_999,
         "Exposed": True,
         "OutcomeValues": None,
     }
     assert expected == {name: written[name] for name in expected}
+    assert written["SpanAttributes"]["meshtrial.strata.x-country"] == "IN"
 
 
 def test_an_outcome_fills_the_promoted_columns() -> None:
@@ -176,6 +185,10 @@ def test_an_outcome_without_values_has_an_empty_map() -> None:
         ("Bucket=meshtrial.bucket", "\u0661", None),
         ("Bucket=meshtrial.bucket", 1.5, None),
         ("Bucket=meshtrial.bucket", True, None),
+        ("Group=meshtrial.group.id", "store-7", None),
+        ("Window=meshtrial.window", "-3", -3),
+        ("Window=meshtrial.window", 1.5, None),
+        ("Window=meshtrial.window", "9" * 19, None),
         ("Exposed=meshtrial.exposed", "true", True),
         ("Exposed=meshtrial.exposed", False, False),
         ("Exposed=meshtrial.exposed", "yes", None),
@@ -286,6 +299,7 @@ def test_every_column_is_explained_on_the_schema_page_with_its_type() -> None:
         pa.string(): "string",
         pa.uint64(): "uint64",
         pa.uint32(): "uint32",
+        pa.int64(): "int64",
         pa.bool_(): "bool",
         pa.dictionary(pa.int32(), pa.string()): "dictionary<string>",
         pa.map_(pa.string(), pa.string()): "map<string,",
