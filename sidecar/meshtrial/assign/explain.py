@@ -3,7 +3,7 @@
 The assignment that a walk ends with is the one that `assign` makes; the steps say how it came to it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -203,8 +203,17 @@ def _shown(value: bytes | NoUnit) -> str:
     return f"none ({value.value.replace('_', ' ')})" if isinstance(value, NoUnit) else value.decode()
 
 
-def walk_document(walk: Walk) -> Mapping[str, Any]:
-    """A walk as JSON: `meshtrial explain --json` and `GET /v1/explain`."""
+def walks_document(walks: tuple[Walk, ...], plan: Plan) -> dict[str, Any]:
+    """Walks as JSON: `meshtrial explain --json` and `GET /v1/explain`."""
+    mutation = mutation_walked(walks, plan)
+    return {
+        "plan": plan.digest,
+        "walks": [_document(walk) for walk in walks],
+        "headers": {"set": dict(mutation.set), "remove": list(mutation.remove)},
+    }
+
+
+def _document(walk: Walk) -> dict[str, Any]:
     assignment, experiment = walk.assignment, walk.experiment
     document: dict[str, Any] = {
         "experiment": experiment.id,

@@ -1,6 +1,6 @@
 """What an assignment may look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import unquote_to_bytes
@@ -65,6 +65,23 @@ class Request:
                     _form_decoded(value)
                 )
         return found
+
+
+def request_from(
+    headers: Iterable[tuple[str, bytes]], path: str, route: str, metadata: Mapping[str, Mapping[str, object]]
+) -> Request:
+    """A request as a person describes it.
+
+    Args:
+        headers: Names and values, pseudo-headers too.
+        path: With its query.
+        route: The proxy's name of its first route.
+        metadata: The proxy's, by namespace.
+    """
+    found: dict[str, list[bytes]] = {":path": [path.encode()]}
+    for name, value in headers:
+        found.setdefault(name.strip().lower(), []).append(value.strip(_BLANKS))
+    return Request(path.encode().decode("latin-1"), route, found, metadata)
 
 
 _BLANKS = b" \t"

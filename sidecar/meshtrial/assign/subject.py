@@ -23,6 +23,11 @@ class Subject:
     """Of a switchback: number of the window since 1970."""
 
     @property
+    def lacking(self) -> NoUnit | None:
+        """Why nobody can be assigned by a bucket; None where somebody can."""
+        return next((value for value in (self.hashed, self.unit) if isinstance(value, NoUnit)), None)
+
+    @property
     def who(self) -> bytes | NoUnit:
         """Whom a percentage of an audience is of: the unit, the group, or a switchback's key."""
         return self.hashed if self.window is None else self.unit

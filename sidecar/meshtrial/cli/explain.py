@@ -1,6 +1,7 @@
-"""`meshtrial explain`: why a unit gets its arm."""
+"""`meshtrial explain`: why a request gets its arms."""
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,35 +13,88 @@ from meshtrial.plan.problems import printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from meshtrial.assign.explain import Explanation
-    from meshtrial.plan.model import Plan
+    from meshtrial.assign.explain import Walk
+    from meshtrial.assign.mutation import Mutation
+
+_Metadata = dict[str, dict[str, Any]]
 
 
 def explain(
     plan: Annotated[Path, typer.Argument(help="The plan document.", metavar="PLAN")],
-    experiment: Annotated[str, typer.Argument(help="The experiment's id in the plan.", metavar="EXPERIMENT")],
+    experiment: Annotated[
+        str | None, typer.Argument(help="One experiment's id in the plan.", metavar="[EXPERIMENT")
+    ] = None,
     unit: Annotated[
-        str, typer.Argument(help="The unit as the request carries it, such as a user's id.", metavar="UNIT")
-    ],
+        str | None,
+        typer.Argument(help="The unit as the request carries it, such as a user's id.", metavar="UNIT]"),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option("--header", "-H", help="A request header, as `name: value`; more than once for more."),
+    ] = None,
+    path: Annotated[str, typer.Option(help="The request's path, with its query.")] = "/",
+    host: Annotated[str, typer.Option(help="The request's host.")] = "",
+    method: Annotated[str, typer.Option(help="The request's method.")] = "GET",
+    route: Annotated[str, typer.Option(help="The name of the route that the proxy takes first.")] = "",
+    metadata: Annotated[
+        str, typer.Option(help="The proxy's dynamic metadata by namespace, a JSON object.")
+    ] = "{}",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show every step from a unit to its arm: the key that is hashed, its bucket, who owns it.
+    """Walk a decision step by step: match, audience, layer, bucket, arm, and why.
 
-    Computed here, by what `serve` computes; the unit is shown in clear and sent nowhere.
+    Either a unit of one experiment, whose request is taken to match:
+
+        meshtrial explain plan.yaml rank-v2 u42
+
+    or a whole request, through every experiment:
+
+        meshtrial explain plan.yaml --header 'x-user-id: u42' --path /recommend
+
+    Computed here, by what `serve` computes; the unit is shown in clear and sent nowhere. Signed headers
+    are not verified, and kept arms of sticky experiments are not known here.
     """
     import msgspec
     from rich.console import Console
 
+    from meshtrial.assign.context import Context
     from meshtrial.assign.explain import explain as explained
+    from meshtrial.assign.explain import explain_unit, mutation_walked, walks_document
+    from meshtrial.assign.request import request_from
     from meshtrial.cli.plan_file import chosen_experiment, read_plan
 
     compiled = read_plan(plan)
-    chosen = chosen_experiment(plan, compiled, experiment)
-    explanation = explained(compiled, chosen, _usable(unit))
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(_document(compiled, explanation))))
+    context = Context(now=time.time_ns(), chance=os.urandom(16))
+    if experiment is not None and unit is not None:
+        chosen = chosen_experiment(plan, compiled, experiment)
+        walks: tuple[Walk, ...] = (explain_unit(_usable(unit), chosen, compiled, context),)
+    elif experiment is not None:
+        raise SettingError("explain needs a UNIT after EXPERIMENT, or neither of them and --header, --path")
     else:
-        Console(soft_wrap=True).print(_rendered(explanation))
+        headers = [(":method", method), (":authority", host), *map(_header, header or [])]
+        encoded = [(name, os.fsencode(value)) for name, value in headers]
+        walks = explained(request_from(encoded, path, route, _metadata(metadata)), compiled, context)
+    if as_json:
+        document = walks_document(walks, compiled)
+        typer.echo(msgspec.json.format(msgspec.json.encode(document)))
+    else:
+        Console(soft_wrap=True).print(_rendered(walks, mutation_walked(walks, compiled)))
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip():
+        raise SettingError(f"--header {printable(line)!r}: write `name: value`")
+    return name, value
+
+
+def _metadata(text: str) -> _Metadata:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(text, type=_Metadata)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise SettingError(f"--metadata must be a JSON object of objects by namespace: {error}") from error
 
 
 def _usable(unit: str) -> bytes:
@@ -58,66 +112,38 @@ def _usable(unit: str) -> bytes:
     raise SettingError(f"the unit {what}: a request with it goes to control and is not exposed")
 
 
-def _document(plan: "Plan", explanation: "Explanation") -> dict[str, Any]:
-    experiment, mutation = explanation.experiment, explanation.mutation
-    return {
-        "plan": plan.digest,
-        "experiment": experiment.id,
-        "phase": experiment.phase,
-        "match": {"route": experiment.match.route, "path_prefix": experiment.match.path_prefix},
-        "unit_kind": experiment.unit.kind,
-        "unit": explanation.unit.decode(),
-        "key": explanation.key.decode(),
-        "hash": "md5",
-        "hashed": explanation.md5,
-        "buckets": experiment.buckets,
-        "bucket": explanation.bucket,
-        "lanes": [
-            {
-                "arm": lane.arm.id,
-                "control": lane.arm is experiment.control,
-                "start": lane.start,
-                "end": lane.end,
-                "share": float(experiment.share(lane.arm)),
-            }
-            for lane in explanation.lanes
-        ],
-        "arm": explanation.arm.id,
-        "cluster": explanation.arm.cluster,
-        "headers": {"set": dict(mutation.set), "remove": list(mutation.remove)},
-        "why": explanation.why(),
-    }
-
-
-def _rendered(explanation: "Explanation") -> "RenderableType":
+def _rendered(walks: "tuple[Walk, ...]", mutation: "Mutation") -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    from meshtrial.cli.wording import share, who
+    parts: list[RenderableType] = []
+    for walk in walks:
+        steps = Table.grid(padding=(0, 2))
+        for step in walk.steps:
+            steps.add_row(Text(f"  {step.name}", "bold"), Text(printable(step.answer)))
+        parts += [Text(walk.experiment.id, "bold underline"), steps, *_lanes(walk), Text()]
+    changes = Table.grid(padding=(0, 2))
+    for name, value in mutation.set:
+        changes.add_row(Text("sets", "bold"), Text(f"{name}: {value}"))
+    for name in mutation.remove:
+        changes.add_row(Text("removes", "bold"), Text(name))
+    return Group(*parts, changes)
 
-    experiment, mutation = explanation.experiment, explanation.mutation
-    steps = Table.grid(padding=(0, 2))
-    rows = [
-        ("takes part", who(experiment)),
-        ("unit", printable(explanation.unit.decode())),
-        ("key", printable(explanation.key.decode())),
-        ("md5", explanation.md5),
-        ("bucket", f"{explanation.bucket:,} of {experiment.buckets:,}"),
-        ("arm", explanation.arm.id),
-        ("cluster", explanation.arm.cluster),
-        *(("sets", f"{name}: {value}") for name, value in mutation.set),
-        *(("removes", name) for name in mutation.remove),
-        ("why", explanation.why()),
-    ]
-    for name, text in rows:
-        steps.add_row(Text(name, "bold"), Text(text))
-    lanes = Table()
+
+def _lanes(walk: "Walk") -> "list[RenderableType]":
+    from rich.table import Table
+    from rich.text import Text
+
+    if not walk.lanes:
+        return []
+    table = Table()
     for heading in ("arm", "buckets", "share", ""):
-        lanes.add_column(heading, justify="left" if heading == "arm" else "right")
-    for lane in explanation.lanes:
-        name = f"{lane.arm.id} (control)" if lane.arm is experiment.control else lane.arm.id
-        buckets = f"{lane.start:,} - {lane.end - 1:,}" if lane.end > lane.start else "none"
-        here = "<- here" if lane.arm is explanation.arm else ""
-        lanes.add_row(Text(name), buckets, share(experiment, lane.arm), here)
-    return Group(steps, lanes)
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    buckets = walk.experiment.bucketing.buckets
+    for lane in walk.lanes:
+        name = f"{lane.arm} (control)" if lane.arm == walk.experiment.control.id else lane.arm
+        share = f"{(lane.end - lane.start) / buckets * 100:.4g}%"
+        here = "<- here" if lane.here else ""
+        table.add_row(Text(name), f"{lane.start:,} - {lane.end - 1:,}", share, here)
+    return [table]

@@ -8,7 +8,7 @@ from meshtrial.doors.counters import Counters
 from meshtrial.doors.in_force import InForce
 from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.exposure import Attributes
-from meshtrial.record.outcome_header import HeaderOutcome
+from meshtrial.record.outcome import Outcome
 from meshtrial.record.recent import Recent
 from meshtrial.record.span import Timing
 from meshtrial.state.sticky import Sticky
@@ -20,8 +20,8 @@ class Recorder(Protocol):
     def record(self, attributes: Attributes, traceparent: str, timing: Timing) -> bool:
         """Keep one exposure, before it is answered on; whether it was kept."""
 
-    def outcome(self, outcome: HeaderOutcome, pseudonym: str, kind: str, time: int) -> None:
-        """Keep one outcome of a unit at a time in nanoseconds since 1970."""
+    def outcome(self, outcome: Outcome) -> None:
+        """Keep one outcome."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,13 @@ from meshtrial.logs import EventLog
 from meshtrial.names import Header, Plane
 from meshtrial.plan.model import Exposures
 from meshtrial.record.exposure import exposure_attributes, unit_pseudonym
+from meshtrial.record.outcome import Outcome
 from meshtrial.record.outcome_header import read_outcomes
 from meshtrial.record.recent import meeting
 from meshtrial.record.span import Timing
 
+_OUTCOME_ID = 16
+"""Random bytes of an outcome's id: a response is one event, so nothing can send it twice."""
 _LOG = EventLog("ext_proc")
 
 
@@ -131,11 +134,12 @@ class Session:
             outcomes = ()
         for kind, pseudonym in reporting_units(self._decision, desk.key):
             for outcome in outcomes:
-                desk.recorder.outcome(outcome, pseudonym, kind, now)
+                once = desk.chance(_OUTCOME_ID).hex()
+                desk.recorder.outcome(Outcome(once, outcome.name, pseudonym, kind, now, outcome.values))
                 desk.counters.outcomes(taken=1)
-        return self._counted(
-            Result.RESPONSE, response_answer(minted_cookies(self._decision), [Header.OUTCOME])
-        )
+        hidden = [Header.OUTCOME] if self._in_force.needs.outcome_header else []
+        answer = response_answer(minted_cookies(self._decision), hidden)
+        return self._counted(Result.RESPONSE, answer)
 
     def _counted(self, result: Result, answer: bytes) -> bytes:
         self._desk.counters.answered(result)

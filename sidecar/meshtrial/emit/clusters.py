@@ -15,6 +15,7 @@ from meshtrial.emit.extension import packed
 from meshtrial.emit.target import Target
 from meshtrial.errors import NotExpressible, SettingError
 from meshtrial.plan.model import Plan
+from meshtrial.plan.needs import needs_of
 
 SIDECAR = "meshtrial"
 """The cluster that decides."""
@@ -51,7 +52,7 @@ def clusters(plan: Plan, target: Target) -> list[cluster.Cluster]:
 
 
 def _models(plan: Plan, target: Target) -> dict[str, tuple[str, ...]]:
-    wanted = {arm.cluster for experiment in plan.experiments for arm in experiment.arms}
+    wanted = set(needs_of(plan).clusters)
     if target.default_cluster is not None:
         wanted.add(target.default_cluster)
     if ours := sorted(wanted & {SIDECAR, COLLECTOR}):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as ext_proc
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation import v3 as header_mutation
 from envoy_data_plane.envoy.extensions.filters.http.router import v3 as router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import v3 as early
@@ -13,11 +14,9 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
 from meshtrial.emit.clusters import SIDECAR
 from meshtrial.emit.extension import envoy_grpc, packed
-from meshtrial.names import EXT_PROC_FILTER, HEADER_PREFIX, METADATA_NAMESPACE, Header
+from meshtrial.names import EXT_PROC_FILTER, HEADER_PREFIX, METADATA_NAMESPACE, SET_COOKIE, Header
 from meshtrial.plan.model import Plan
-
-_ARRIVAL = "request.time"
-"""When the request began, by Envoy's clock: how the sidecar knows that its answer comes too late."""
+from meshtrial.plan.needs import Needs, needs_of
 
 
 def early_strip(plan: Plan) -> core.TypedExtensionConfig:
@@ -41,6 +40,7 @@ def early_strip(plan: Plan) -> core.TypedExtensionConfig:
 
 def http_filters(plan: Plan, message_timeout_ms: int) -> list[hcm.HttpFilter]:
     """The whole chain: ask the sidecar, then route by its answer."""
+    needs = needs_of(plan)
     decide = ext_proc.ExternalProcessor(
         grpc_service=envoy_grpc(SIDECAR),
         message_timeout=timedelta(milliseconds=message_timeout_ms),
@@ -50,17 +50,38 @@ def http_filters(plan: Plan, message_timeout_ms: int) -> list[hcm.HttpFilter]:
         # Without this the answer's header would come after the route was taken.
         route_cache_action=ext_proc.ExternalProcessorRouteCacheAction.CLEAR,
         processing_mode=_request_headers_alone(),
-        request_attributes=[_ARRIVAL],
-        forward_rules=ext_proc.HeaderForwardingRules(allowed_headers=_read(plan)),
-        mutation_rules=mutation_rules.HeaderMutationRules(disallow_all=True, allow_expression=_written(plan)),
-        metadata_options=ext_proc.MetadataOptions(
-            receiving_namespaces=ext_proc.MetadataOptionsMetadataNamespaces(untyped=[METADATA_NAMESPACE])
+        # The response is seen only where an answer asks for it.
+        allow_mode_override=needs.response,
+        request_attributes=[*needs.attributes],
+        forward_rules=ext_proc.HeaderForwardingRules(allowed_headers=_read(needs)),
+        mutation_rules=mutation_rules.HeaderMutationRules(
+            disallow_all=True, allow_expression=_written(needs)
         ),
+        metadata_options=_metadata(needs),
     )
     return [
+        *([_outcomes_stay()] if needs.outcome_header else []),
         hcm.HttpFilter(name=EXT_PROC_FILTER, typed_config=packed(decide)),
         hcm.HttpFilter(name="envoy.filters.http.router", typed_config=packed(router.Router())),
     ]
+
+
+def _outcomes_stay() -> hcm.HttpFilter:
+    """Takes the model's outcomes out of every response, decided or not.
+
+    Before ext_proc in the list: responses pass the filters backwards, so the sidecar has read them by then.
+    """
+    removal = mutation_rules.HeaderMutation(remove=Header.OUTCOME)
+    config = header_mutation.HeaderMutation(mutations=header_mutation.Mutations(response_mutations=[removal]))
+    return hcm.HttpFilter(name="envoy.filters.http.header_mutation", typed_config=packed(config))
+
+
+def _metadata(needs: Needs) -> ext_proc.MetadataOptions:
+    namespaces = ext_proc.MetadataOptionsMetadataNamespaces
+    forwarded = namespaces(untyped=[*needs.metadata]) if needs.metadata else None
+    return ext_proc.MetadataOptions(
+        forwarding_namespaces=forwarded, receiving_namespaces=namespaces(untyped=[METADATA_NAMESPACE])
+    )
 
 
 def _request_headers_alone() -> ext_proc.ProcessingMode:
@@ -75,13 +96,15 @@ def _request_headers_alone() -> ext_proc.ProcessingMode:
     )
 
 
-def _read(plan: Plan) -> matcher.ListStringMatcher:
-    """The path and the units' headers: nothing else of a request leaves the proxy."""
-    names = [":path", *sorted({experiment.unit.header for experiment in plan.experiments})]
-    return matcher.ListStringMatcher(patterns=[matcher.StringMatcher(exact=name) for name in names])
+def _read(needs: Needs) -> matcher.ListStringMatcher:
+    """What the plan reads: nothing else of a request leaves the proxy."""
+    return matcher.ListStringMatcher(patterns=[matcher.StringMatcher(exact=name) for name in needs.headers])
 
 
-def _written(plan: Plan) -> matcher.RegexMatcher:
-    """Exactly the headers that an answer sets; Envoy drops every other in silence."""
-    names = "|".join(re.escape(name) for name in (*Header, *plan.owned_headers()))
+def _written(needs: Needs) -> matcher.RegexMatcher:
+    """Exactly the headers that an answer sets or removes; Envoy drops every other in silence."""
+    written = [Header.CLUSTER, Header.ARMS, *needs.set_headers]
+    written += [SET_COOKIE] if needs.set_cookie else []
+    written += [Header.OUTCOME] if needs.outcome_header else []
+    names = "|".join(map(re.escape, written))
     return matcher.RegexMatcher(regex=f"^({names})$".replace(r"\-", "-"))

@@ -142,3 +142,12 @@ class Match:
     method: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     """Values that headers have exactly; lower-case names, sorted."""
+
+    def meets(self, other: "Match") -> bool:
+        """Whether some request holds for both."""
+        pairs = ((self.route, other.route), (self.host, other.host), (self.method, other.method))
+        if any(one is not None and two is not None and one != two for one, two in pairs):
+            return False
+        shorter, longer = sorted((self.path_prefix or "/", other.path_prefix or "/"), key=len)
+        fixed = dict(self.headers)
+        return longer.startswith(shorter) and all(fixed.get(n, v) == v for n, v in other.headers)
