@@ -29,6 +29,7 @@ def serve(
 
     from meshtrial import logs
     from meshtrial.cli.plan_file import read_plan
+    from meshtrial.doors.live import PlanSource
     from meshtrial.doors.service import ServeSettings, run
     from meshtrial.pseudonym import PseudonymKey
 
@@ -43,6 +44,5 @@ def serve(
         late_after_ms=late_after,
         key=PseudonymKey.of(require_secret(settings.KEY, key_file).encode()),
     )
-    compiled = read_plan(plan)
     logs.configure()
-    uvloop.run(run(compiled, chosen))
+    uvloop.run(run(PlanSource(plan, lambda: read_plan(plan)), chosen))
