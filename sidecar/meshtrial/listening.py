@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
@@ -118,3 +118,14 @@ def stop_signals() -> Iterator[asyncio.Event]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def on_hangup(act: Callable[[], object]) -> Iterator[None]:
+    """Call a function at each SIGHUP, while inside; for the running loop."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, act)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

@@ -87,6 +87,11 @@ LATE_AFTER = Setting(
     "Half of the proxy's message timeout: what is decided also arrives in time.",
     ("serve",),
 )
+STICKY = Setting(
+    "sticky",
+    "File of the first arms of sticky experiments; without it they last as long as the process.",
+    commands=("serve",),
+)
 STORE = Setting(
     "store",
     "Directory that holds the journal and the Parquet segments.",
@@ -129,7 +134,7 @@ KEY = Secret(
 TOKEN = Secret("token", "the token that outcomes must carry", ("collect",))
 OTLP_TOKEN = Secret("otlp_token", "the token of OTLP spans, needed beyond loopback", ("serve", "collect"))
 
-SETTINGS = (LISTEN, ADMIN, COLLECTOR, SPOOL, LATE_AFTER, STORE, OTLP_GRPC, OTLP_HTTP, FORWARD, PLAN)
+SETTINGS = (LISTEN, ADMIN, COLLECTOR, SPOOL, LATE_AFTER, STICKY, STORE, OTLP_GRPC, OTLP_HTTP, FORWARD, PLAN)
 FORWARD_TOKEN = Secret("forward_token", "the token that the receiver of --forward asks for", ("collect",))
 SECRETS = (KEY, TOKEN, OTLP_TOKEN, FORWARD_TOKEN)
 

@@ -79,7 +79,8 @@ class Trial:
         """Stored exposures, each once, when this many have come and no more follow."""
         query = (
             "SELECT TraceId AS trace_id, Experiment AS experiment, Arm AS arm, Exposed AS exposed, "
-            "SpanAttributes['feature_flag.context.id'] AS unit "
+            "SpanAttributes['feature_flag.context.id'] AS unit, "
+            "SpanAttributes['feature_flag.version'] AS plan "
             "FROM otel_traces WHERE SpanName = 'meshtrial.exposure'"
         )
 

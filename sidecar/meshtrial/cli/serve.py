@@ -17,6 +17,7 @@ def serve(
     collector: Annotated[str, option(settings.COLLECTOR)] = settings.COLLECTOR.default,
     spool: Annotated[Path, option(settings.SPOOL)] = Path(settings.SPOOL.default),
     late_after: Annotated[float, option(settings.LATE_AFTER)] = float(settings.LATE_AFTER.default),
+    sticky: Annotated[Path | None, option(settings.STICKY)] = None,
     key_file: Annotated[Path | None, option(settings.KEY.file)] = None,
     otlp_token_file: Annotated[Path | None, option(settings.OTLP_TOKEN.file)] = None,
 ) -> None:
@@ -29,6 +30,7 @@ def serve(
 
     from meshtrial import logs
     from meshtrial.cli.plan_file import read_plan
+    from meshtrial.doors.live import PlanSource
     from meshtrial.doors.service import ServeSettings, run
     from meshtrial.pseudonym import PseudonymKey
 
@@ -41,8 +43,8 @@ def serve(
         collector_token=read_secret(settings.OTLP_TOKEN, otlp_token_file),
         spool=spool,
         late_after_ms=late_after,
+        sticky=sticky,
         key=PseudonymKey.of(require_secret(settings.KEY, key_file).encode()),
     )
-    compiled = read_plan(plan)
     logs.configure()
-    uvloop.run(run(compiled, chosen))
+    uvloop.run(run(PlanSource(plan, lambda: read_plan(plan)), chosen))

@@ -1,6 +1,6 @@
-"""The sidecar's own HTTP page for operators: /healthz and /metrics."""
+"""The sidecar's own HTTP page for operators: /healthz, /metrics, /v1/explain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -8,19 +8,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from meshtrial.plan.model import Plan
+from meshtrial.doors.live import PlanState
 from meshtrial.record.delivery import Counts
 
 
-def admin_app(plan: Plan, recording: Callable[[], Counts], registry: CollectorRegistry) -> Starlette:
-    """The application; /healthz is 200 while decisions are made, whatever becomes of the recording."""
+def admin_app(
+    plan: Callable[[], PlanState],
+    recording: Callable[[], Counts],
+    registry: CollectorRegistry,
+    explain: Callable[[Request], Response],
+) -> Starlette:
+    """The application; /healthz is 200 while decisions are made, whatever becomes of all else."""
 
     async def healthz(_: Request) -> Response:
-        recorded = recording().health()
-        components = {"plan": {"status": "ok", "digest": plan.digest}, "recording": recorded}
-        return JSONResponse({"status": recorded["status"], "components": components})
+        components: dict[str, Mapping[str, object]]
+        components = {"plan": plan().health(), "recording": recording().health()}
+        well = all(component["status"] == "ok" for component in components.values())
+        return JSONResponse({"status": "ok" if well else "degraded", "components": components})
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
+    routes = [Route("/healthz", healthz), Route("/metrics", metrics), Route("/v1/explain", explain)]
+    return Starlette(routes=routes)

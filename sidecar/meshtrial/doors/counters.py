@@ -1,12 +1,15 @@
 """What the sidecar counts, in Prometheus' terms."""
 
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from meshtrial.assign.decide import Decision
+from meshtrial.doors.live import PlanState
 from meshtrial.names import Reason
-from meshtrial.plan.model import Plan
 
 _SECONDS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05)
 """From a fast decision to the proxy's default timeout."""
@@ -55,12 +58,6 @@ class Counters:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._plan = Gauge("meshtrial_plan_info", "1 for the plan in force.", ["digest"], registry=registry)
-
-    def took(self, plan: Plan) -> None:
-        """A plan came into force."""
-        self._plan.clear()
-        self._plan.labels(plan.digest).set(1)
 
     def answered(self, result: Result) -> None:
         """A message was answered without a decision."""
@@ -81,3 +78,25 @@ class Counters:
         """So many outcomes of a response header were recorded, so many headers could not be read."""
         self._outcomes.labels("taken").inc(taken)
         self._outcomes.labels("refused").inc(refused)
+
+
+class PlanMetrics(Collector):
+    """Reads what is in force when it is asked: a page shows one plan, never two or none."""
+
+    def __init__(self, state: Callable[[], PlanState]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        """`meshtrial_plan_info{digest}`, `meshtrial_plan_refused`, `meshtrial_plan_reloads_total{result}`."""
+        state = self._state()
+        info = GaugeMetricFamily("meshtrial_plan_info", "1 for the plan in force.", labels=["digest"])
+        info.add_metric([state.in_force.plan.digest], 1)
+        yield info
+        refused = "1 while the newest file is refused and an older plan stays in force."
+        yield GaugeMetricFamily("meshtrial_plan_refused", refused, value=bool(state.refused))
+        reloads = CounterMetricFamily(
+            "meshtrial_plan_reloads", "Times the plan was read again, by result.", labels=["result"]
+        )
+        for result, count in state.reloads().items():
+            reloads.add_metric([result], count)
+        yield reloads

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,19 +10,21 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from meshtrial.doors.admin import admin_app
-from meshtrial.doors.counters import Counters
+from meshtrial.doors.counters import Counters, PlanMetrics
+from meshtrial.doors.desk import Desk
+from meshtrial.doors.explaining import explaining
 from meshtrial.doors.grpc_transport import GrpcTransport
-from meshtrial.doors.in_force import InForce
-from meshtrial.doors.session import Desk
-from meshtrial.listening import Address, address_of, bind, http_server, stop_signals
+from meshtrial.doors.live import Live, PlanSource
+from meshtrial.listening import Address, address_of, bind, http_server, on_hangup, stop_signals
 from meshtrial.logs import EventLog
-from meshtrial.plan.model import Plan
 from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
 from meshtrial.record.delivery_counts import DeliveryCounts
 from meshtrial.record.otlp_http import OtlpHttp
-from meshtrial.record.recorder import ExposureRecorder
+from meshtrial.record.recent import Recent
+from meshtrial.record.recorder import SpoolRecorder
 from meshtrial.record.spool import Spool
+from meshtrial.state.sticky import StickyFile, StickyMemory
 
 _LOG = EventLog("serve")
 _FLUSH_SECONDS = 5.0
@@ -38,45 +41,56 @@ class ServeSettings:
     collector_token: str | None = field(repr=False)
     spool: Path
     late_after_ms: float
+    sticky: Path | None
+    """File of sticky assignments, None to keep them in memory."""
     key: PseudonymKey
 
 
-async def run(plan: Plan, settings: ServeSettings) -> None:
-    """Run until SIGTERM or SIGINT, then drain.
+async def run(source: PlanSource, settings: ServeSettings) -> None:
+    """Run until SIGTERM or SIGINT, then drain; follow the plan, SIGHUP reads it at once.
 
     Raises:
-        SettingError: An address, the URL or the spool cannot be used.
+        PlanError: The plan breaks at least one rule.
+        SettingError: The plan's file, an address, the URL or the spool cannot be used.
     """
+    live = Live(source)
     registry = CollectorRegistry()
     counters = Counters(registry)
-    counters.took(plan)
+    registry.register(PlanMetrics(live.state))
     receiver = OtlpHttp(settings.collector, settings.collector_token)
     admin = bind(settings.admin)
+    sticky = StickyFile(settings.sticky) if settings.sticky else StickyMemory()
     delivery = Delivery(Spool(settings.spool), receiver.send)
     registry.register(DeliveryCounts("meshtrial_exposures", "Exposure spans", delivery.counts))
-    in_force = InForce.of(plan)
     desk = Desk(
-        in_force=lambda: in_force,
+        in_force=live.in_force,
         key=settings.key,
-        recorder=ExposureRecorder(delivery),
+        recorder=SpoolRecorder(delivery, settings.key),
         counters=counters,
         late_after=round(settings.late_after_ms * 1e6),
         now=time.time_ns,
+        chance=os.urandom,
+        sticky=sticky,
+        recent=Recent(),
     )
     transport = GrpcTransport(desk)
-    with stop_signals() as stop:
+    with stop_signals() as stop, on_hangup(live.reload):
         try:
             listening = await transport.start(settings.listen)
-            async with http_server(admin_app(plan, delivery.counts, registry), admin):
-                # What lives now lives on: a full collection need not walk it within a request.
+            async with http_server(admin_app(live.state, delivery.counts, registry, explaining(desk)), admin):
+                # What lives now lives on: a full collection need not walk it within a request. A plan that
+                # comes later is walked, 3 us an experiment: to freeze it too would mean one long collection
+                # among requests. The first plan is freed all the same, since nothing in a plan is a cycle.
                 gc.collect()
                 gc.freeze()
-                where = f"http://{address_of(admin)}"
-                _LOG.info("ready", ext_proc=listening, admin=where, plan=plan.digest)
-                await stop.wait()
+                where, digest = f"http://{address_of(admin)}", live.in_force().plan.digest
+                _LOG.info("ready", ext_proc=listening, admin=where, plan=digest)
+                with live.following():
+                    await stop.wait()
                 _LOG.info("stopping")
                 await transport.stop()
         finally:
             if not await asyncio.to_thread(delivery.close, _FLUSH_SECONDS):
                 _LOG.warning("exposures wait in the spool for the next start", spool=str(settings.spool))
+            sticky.close()
     _LOG.info("stopped")
