@@ -11,6 +11,7 @@ experiments:
     unit: {header: x-user-id}
     control: v1
     buckets: 100
+    exposures: all
     arms:
       v2: {weight: 50, cluster: model-v2, headers: {x-model-version: "2"}}
       v1: {weight: 50, cluster: model-v1, headers: {x-baseline: "yes"}}

@@ -3,87 +3,21 @@
 import hashlib
 import hmac
 import random
-from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from meshtrial.doors.counters import Counters
+from ext_proc_door import NOW, SECRET, Door, headers_set, message, metadata
 from meshtrial.doors.ext_proc_pb2 import (
-    HeaderMap,
-    HeaderValue,
-    HttpHeaders,
     ProcessingRequest,
     ProcessingResponse,
 )
-from meshtrial.doors.in_force import InForce
-from meshtrial.doors.session import Desk, Session
-from meshtrial.plan.load import load
-from meshtrial.pseudonym import PseudonymKey
-from meshtrial.record.span import Timing
-from plan_texts import RANK
-
-SECRET = b"sixteen bytes ok"
-NOW = 1_790_000_000_000_000_000
-FILTER = "envoy.filters.http.ext_proc"
-
-
-class Recorded(list[dict[str, Any]]):
-    """Keeps exposures instead of sending them."""
-
-    def record(self, attributes: dict[str, Any], traceparent: str, timing: Timing) -> None:
-        self.append({**attributes, "traceparent": traceparent, "start": timing.start, "end": timing.end})
-
-
-class Door:
-    """A session with what it counts and records."""
-
-    def __init__(self, late_after_ms: int = 25) -> None:
-        self.registry = CollectorRegistry()
-        self.recorded = Recorded()
-        in_force = InForce.of(load(RANK, "plan.yaml"))
-        key = PseudonymKey.of(SECRET)
-        counters = Counters(self.registry)
-        self.desk = Desk(lambda: in_force, key, self.recorded, counters, late_after_ms * 10**6, lambda: NOW)
-
-    def receive(self, message: bytes) -> ProcessingResponse:
-        return ProcessingResponse.FromString(Session(self.desk, "00-tp").receive(message))
-
-    def messages(self, result: str) -> float:
-        return self.registry.get_sample_value("meshtrial_messages_total", {"result": result}) or 0.0
 
 
 @pytest.fixture
 def door() -> Door:
     return Door()
-
-
-def message(path: str, *headers: tuple[str, bytes], time: str = "", route: str = "") -> bytes:
-    pairs = [(":path", path.encode()), *headers]
-    request = ProcessingRequest(
-        request_headers=HttpHeaders(
-            headers=HeaderMap(headers=[HeaderValue(key=key, raw_value=value) for key, value in pairs])
-        )
-    )
-    if time:
-        request.attributes[FILTER].update({"request.time": time})
-    if route:
-        request.attributes[FILTER].update({"xds.route_name": route})
-    return request.SerializeToString()
-
-
-def metadata(answer: ProcessingResponse) -> dict[str, Any]:
-    """What the answer writes into the namespace `meshtrial`."""
-    written: dict[str, dict[str, Any]] = MessageToDict(answer.dynamic_metadata)
-    return written["meshtrial"]
-
-
-def headers_set(answer: ProcessingResponse) -> dict[str, str]:
-    options = answer.request_headers.response.header_mutation.set_headers
-    return {option.header.key: option.header.raw_value.decode() for option in options}
 
 
 @pytest.mark.parametrize("user", [f"user-{n}" for n in range(20)] + ["ünïcode", "a" * 1024])
@@ -100,7 +34,8 @@ def test_a_user_gets_the_arm_that_md5_says_with_its_headers_and_metadata(door: D
         "x-meshtrial-arms": f"rank-v2={arm}",
         header[0]: header[1],
     }
-    assert list(answer.request_headers.response.header_mutation.remove_headers) == [other]
+    removed = list(answer.request_headers.response.header_mutation.remove_headers)
+    assert removed == [other, "meshtrial-force"]
     assert answer.request_headers.response.clear_route_cache
     plan = door.desk.in_force().plan
     ours = metadata(answer)
