@@ -22,8 +22,8 @@ MINTED = hashlib.sha256(b"mt\0" + b"\x07" * 16).hexdigest()[:32]
 NAMESPACE = "envoy.filters.http.jwt_authn"
 
 
-def plan(unit: str = "{header: x-user-id}", keys: str = "") -> str:
-    """A plan of one experiment of two halves; `keys` are further lines of it."""
+def plan(unit: str = "{header: x-user-id}", keys: str = "", v2: int = 50) -> str:
+    """A plan of one experiment; `keys` are further lines of it, `v2` is the weight of its treatment."""
     return f"""
 apiVersion: meshtrial/v1
 metrics: {{conversion: {{kind: proportion, outcome: purchase, window: 7d}}}}
@@ -33,8 +33,8 @@ experiments:
     control: v1
     {keys}
     arms:
-      v2: {{weight: 50, cluster: model-v2}}
-      v1: {{weight: 50, cluster: model-v1}}
+      v2: {{weight: {v2}, cluster: model-v2}}
+      v1: {{weight: {100 - v2}, cluster: model-v1}}
     decision:
       {{method: fixed, alpha: 0.05, power: 0.8, planned_units: 100, minimum_duration: 1d,
        primary: [{{metric: conversion, direction: up, minimum_effect: 2pp}}]}}
@@ -197,12 +197,7 @@ def test_a_sticky_unit_keeps_its_first_arm_when_the_weights_move() -> None:
     door = Door(plan(keys="sticky: true"))
     first = door.in_force.plan.experiments[0].phase
     assert headers_set(door.receive(message("/", user())))["x-meshtrial-cluster"] == f"model-{arm('u1')}"
-    turned = (
-        plan(keys="sticky: true").replace("weight: 50", "weight: 0", 1).replace("weight: 50", "weight: 100")
-    )
-    if arm("u1") == "v1":
-        turned = turned.replace("weight: 100", "weight: 1").replace("weight: 0", "weight: 99")
-        turned = turned.replace("weight: 1,", "weight: 0,").replace("weight: 99", "weight: 100")
+    turned = plan(keys="sticky: true", v2=0 if arm("u1") == "v2" else 100)
     door.in_force = InForce.of(load(turned, "plan.yaml"))
     kept = door.receive(message("/", user()))
     assert headers_set(kept)["x-meshtrial-cluster"] == f"model-{arm('u1')}"
@@ -272,7 +267,7 @@ def test_an_outcome_header_that_cannot_be_read_is_counted_and_hidden(value: byte
 
 
 def test_a_unit_outside_its_slice_goes_to_control_and_leaves_no_trace() -> None:
-    layered = plan(keys="layer: all\n    slice: [0%, 50%]").replace("unit: {header: x-user-id}\n", "")
+    layered = plan(keys="layer: all\n    slice: [0%, 50%]").replace("    unit: {header: x-user-id}\n", "")
     door = Door(layered.replace("metrics:", "layers: {all: {unit: {header: x-user-id}}}\nmetrics:"))
     units = [f"u{n}" for n in range(40)]
     outside = [u for u in units if int(hashlib.md5(f"all:{u}".encode()).hexdigest(), 16) % 10_000 >= 5_000]
