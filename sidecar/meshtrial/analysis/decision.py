@@ -3,6 +3,7 @@
 | rule | decision |
 |---|---|
 | a health check failed | unhealthy |
+| this version cannot judge what was randomised | wait |
 | no unit was exposed yet | wait |
 | planned size or minimum duration not reached | wait |
 | a primary cannot be estimated | wait |
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from meshtrial.analysis.evidence import Compared, Evidence
+from meshtrial.analysis.evidence import Compared, Evidence, unsupported
 from meshtrial.analysis.health import Check
 from meshtrial.analysis.numbers import shown_effect, shown_interval
 from meshtrial.plan.model import Direction, Scale
@@ -50,12 +51,15 @@ def decide_trial(evidence: Evidence, health: tuple[Check, ...]) -> Verdict:
 
 
 def withheld(evidence: Evidence) -> str | None:
-    """Why a fixed-sample trial may not be looked at yet; None once it may.
+    """Why a trial may not be looked at; None where it may.
 
-    Looking earlier and stopping on a good day is what makes false discoveries (Armitage, McPherson &
-    Rowe 1969: five looks at 5% give 14%).
+    A design that this version cannot judge may never, a fixed-sample trial once: looking earlier and
+    stopping on a good day is what makes false discoveries (Armitage, McPherson & Rowe 1969: five looks at
+    5% give 14%).
     """
     progress, rule = evidence.progress, evidence.experiment.decision
+    if (refusal := unsupported(evidence.experiment)) is not None:
+        return refusal
     if progress.decided_at is not None:
         return None
     if progress.started is None:

@@ -4,16 +4,26 @@ Randomisation is by unit, so a unit counts once, in the arm that it first met (i
 Times are nanoseconds since 1970, as 64-bit integers.
 """
 
-UNITS = """
-CREATE OR REPLACE TEMP TABLE units AS
-SELECT Unit, min(epoch_ns(Timestamp)) AS First,
-  arg_min(Arm, (Timestamp, TraceId, SpanId)) AS Arm, arg_min(Phase, (Timestamp, TraceId, SpanId)) AS Phase
+_FIRST_EXPOSURES = """
+CREATE OR REPLACE TEMP TABLE <table> AS
+SELECT <key>, min(epoch_ns(Timestamp)) AS First,
+  arg_min(Arm, (Timestamp, TraceId, SpanId)) AS Arm, arg_min(Phase, (Timestamp, TraceId, SpanId)) AS Phase,
+  arg_min(CASE WHEN $several THEN coalesce(Cohort, '') ELSE 'default' END, (Timestamp, TraceId, SpanId))
+    AS Cohort
 FROM otel_traces
 WHERE SpanName = 'meshtrial.exposure' AND Experiment = $experiment AND UnitKind = $kind AND Exposed
   AND Unit IS NOT NULL AND Arm IS NOT NULL AND Phase IS NOT NULL
-GROUP BY Unit
+GROUP BY ALL
 """
+
+UNITS = _FIRST_EXPOSURES.replace("<table>", "units").replace("<key>", "Unit")
 """One row for each unit that ever met the experiment."""
+
+WINDOWS = _FIRST_EXPOSURES.replace("<table>", "units").replace("<key>", 'Unit, "Window"')
+"""The same of a switchback, whose unit is a key in one window."""
+
+GROUPS = _FIRST_EXPOSURES.replace("<table>", "groups").replace("<key>", '"Group"')
+"""One row for each group of which a member met the experiment."""
 
 PHASES = "SELECT Phase, count(*) FROM units GROUP BY Phase"
 
@@ -38,8 +48,22 @@ OUTCOME_NAMES = """
 SELECT DISTINCT Outcome FROM otel_traces WHERE SpanName = 'meshtrial.outcome' ORDER BY 1 LIMIT 20
 """
 
-EXPOSED = "SELECT Arm, count(*) FROM units WHERE Phase = $phase AND First <= $until GROUP BY Arm"
+EXPOSED = "SELECT Cohort, Arm, count(*) FROM units WHERE Phase = $phase AND First <= $until GROUP BY ALL"
 """Units first exposed before the cut, whether their windows have closed or not."""
+
+EXPOSED_GROUPS = EXPOSED.replace("units", "groups")
+
+_MET_ANOTHER_ARM = """
+SELECT count(DISTINCT u.Unit) FROM units u JOIN otel_traces t ON t.Unit = u.Unit AND t.Arm <> u.Arm
+WHERE t.SpanName = 'meshtrial.exposure' AND t.Experiment = $experiment AND t.UnitKind = $kind
+  AND t.Phase = $phase AND u.Phase = $phase AND epoch_ns(t.Timestamp) <= $until
+"""
+
+MOVED = _MET_ANOTHER_ARM + "AND t.Exposed AND coalesce(t.Cohort, '') <> u.Cohort"
+"""Units that came into another cohort, and with it into another arm."""
+
+FORCED = _MET_ANOTHER_ARM + "AND t.Reason = 'targeting_match'"
+"""Units that a tester's signed header sent to another arm than theirs."""
 
 KEYS = """
 SELECT DISTINCT KeyId FROM otel_traces
@@ -49,34 +73,40 @@ WHERE SpanName IN ('meshtrial.exposure', 'meshtrial.outcome') AND KeyId IS NOT N
 STARTED = "SELECT min(First) FROM units WHERE Phase = $phase"
 
 SIZE_REACHED = """
-SELECT First FROM units WHERE Phase = $phase ORDER BY First LIMIT 1 OFFSET $planned - 1
+SELECT First FROM units WHERE Phase = $phase AND list_contains($shared, Cohort)
+ORDER BY First LIMIT 1 OFFSET $planned - 1
 """
 """First exposure of the unit that completes the planned size; no row before that."""
 
-CLOSED = "SELECT count(*) FROM units WHERE Phase = $phase AND First <= $until - $window"
+CLOSED = """
+SELECT count(*) FROM units
+WHERE Phase = $phase AND First <= $until - $closing AND list_contains($shared, Cohort)
+"""
 
 VALUES = """
 CREATE OR REPLACE TEMP TABLE unit_values AS
-SELECT u.Unit, u.Arm, count(o.Unit) AS Outcomes, coalesce(sum(o.Value), 0.0) AS Total
+SELECT u.Unit, u.Cohort, u.Arm, count(o.Unit) AS Outcomes, coalesce(sum(o.Value), 0.0) AS Total
 FROM units u
 LEFT JOIN (
   SELECT Unit, epoch_ns(Timestamp) AS Time, OutcomeValues[$value] AS Value
   FROM otel_traces
   WHERE SpanName = 'meshtrial.outcome' AND Outcome = $outcome AND UnitKind = $kind
 ) o ON o.Unit = u.Unit AND o.Time >= u.First AND o.Time - u.First < $window
-WHERE u.Phase = $phase AND u.First <= $until - $closing
-GROUP BY u.Unit, u.Arm
+WHERE u.Phase = $phase AND u.First <= $until - $closing AND list_contains($shared, u.Cohort)
+GROUP BY u.Unit, u.Cohort, u.Arm
 """
 """One row for each unit whose windows have closed, with what it did within the metric's window."""
 
-PROPORTIONS = "SELECT Arm, count(*), count(*) FILTER (Outcomes > 0) FROM unit_values GROUP BY Arm"
+PROPORTIONS = """
+SELECT Cohort, Arm, count(*), count(*) FILTER (Outcomes > 0) FROM unit_values GROUP BY ALL
+"""
 
 SHIFT = "SELECT coalesce(avg(Total), 0.0) FROM unit_values"
 """A constant near the data: sums around it keep their digits (see `stats.moments`)."""
 
 MOMENTS = """
-SELECT Arm, count(*), sum(Total - $shift), sum((Total - $shift) * (Total - $shift))
-FROM unit_values GROUP BY Arm
+SELECT Cohort, Arm, count(*), sum(Total - $shift), sum((Total - $shift) * (Total - $shift))
+FROM unit_values GROUP BY ALL
 """
 
 STRAY = """

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import duckdb
 import msgspec
 
-from meshtrial.analysis.aggregate import gather, value_of
+from meshtrial.analysis.aggregate import gather
+from meshtrial.analysis.compare import units_of, value_of
 from meshtrial.analysis.decision import decide_trial, withheld
-from meshtrial.analysis.evidence import Compared, Evidence, Measured
+from meshtrial.analysis.evidence import Compared, Evidence, Measured, unsupported
 from meshtrial.analysis.health import check_health
 from meshtrial.plan.model import Arm, Experiment, Plan
 from meshtrial.stats.estimate import NotEstimable
@@ -39,15 +40,30 @@ class HealthPart(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class CohortPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One arm in one cohort."""
+
+    cohort: str
+    """`default` for whoever is in no cohort that has weights of its own."""
+    share: float
+    """Share of the cohort's units that the plan gives to the arm at present, 0..1."""
+    units: int
+    """As the arm's, in this cohort."""
+
+
 class ArmPart(msgspec.Struct, frozen=True, kw_only=True):
     """One arm of the split."""
 
     arm: str
     control: bool
     share: float
-    """Planned share of units, 0..1."""
+    """Share of units that the plan gives it at present, ramp included, 0..1; where cohorts have weights of
+    their own, of as many units in each cohort as there are."""
     units: int
-    """Units first exposed to it under the present allocation and before the cut, windows closed or not."""
+    """Units first exposed to it under the present allocation and before the cut, windows closed or not; of a
+    switchback, keys counted once a window."""
+    cohorts: tuple[CohortPart, ...]
+    """Its part in each cohort, where cohorts have weights of their own; else empty."""
 
 
 class ArmValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +71,9 @@ class ArmValue(msgspec.Struct, frozen=True, kw_only=True):
 
     arm: str
     units: int
-    """Units that the value is of: windows closed, before the cut."""
+    """Units that the value is of: windows closed, before the cut, in a cohort that is compared."""
     value: float | None
-    """null while withheld, or where there are no units."""
+    """null while withheld, or where there are no units; over cohorts, weighed as the effect is."""
 
 
 class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +91,7 @@ class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
     """The effect as a share of control's value, with its sign: of a negative control, up is negative."""
     relative_interval: tuple[float, float] | None
     withheld: str | None
-    """Why the method forbids a look; with numbers beside it, they are a peek and decide nothing."""
+    """Why there is no look, or none yet; with numbers beside it, they are a peek and decide nothing."""
     not_estimable: str | None
 
 
@@ -127,7 +143,8 @@ def make_report(
         plan: The plan in force.
         experiment: One of its experiments.
         now: Nanoseconds since 1970.
-        peek: Show estimates that the method withholds; the verdict does not change.
+        peek: Show estimates that the method withholds; the verdict does not change. What this version cannot
+            estimate stays withheld.
     """
     evidence = gather(connection, plan, experiment, now)
     health = check_health(evidence)
@@ -158,18 +175,26 @@ def _progress(evidence: Evidence) -> ProgressPart:
 
 
 def _arm(arm: Arm, evidence: Evidence) -> ArmPart:
-    experiment = evidence.experiment
+    experiment, exposed = evidence.experiment, evidence.progress.exposed
+    parts: list[CohortPart] = []
+    expected, whole = 0.0, 0
+    for split in experiment.splits:
+        units = exposed.get(split.id, {})
+        share, size = float(experiment.share(arm, split.id)), sum(units.values())
+        parts.append(CohortPart(cohort=split.id, share=share, units=units.get(arm.id, 0)))
+        expected, whole = expected + share * size, whole + size
     return ArmPart(
         arm=arm.id,
         control=arm is experiment.control,
-        share=float(experiment.share(arm)),
-        units=evidence.progress.exposed.get(arm.id, 0),
+        share=expected / whole if len(parts) > 1 and whole else parts[0].share,
+        units=sum(arms.get(arm.id, 0) for arms in exposed.values()),
+        cohorts=tuple(parts) if len(parts) > 1 else (),
     )
 
 
 def _metric(evidence: Evidence, measured: Measured, *, peek: bool) -> MetricPart:
     why = withheld(evidence)
-    shown = why is None or peek
+    shown = why is None or (peek and unsupported(evidence.experiment) is None)
     return MetricPart(
         metric=measured.metric.id,
         role="primary",
@@ -177,7 +202,7 @@ def _metric(evidence: Evidence, measured: Measured, *, peek: bool) -> MetricPart
         arms=tuple(
             ArmValue(
                 arm=arm.id,
-                units=measured.samples[arm.id].units,
+                units=units_of(measured, arm.id),
                 value=_value(measured, arm.id) if shown else None,
             )
             for arm in evidence.experiment.arms
@@ -191,7 +216,7 @@ def _metric(evidence: Evidence, measured: Measured, *, peek: bool) -> MetricPart
 
 
 def _value(measured: Measured, arm_id: str) -> float | None:
-    value = value_of(measured.samples[arm_id])
+    value = value_of(measured, arm_id)
     return None if isinstance(value, NotEstimable) else value
 
 

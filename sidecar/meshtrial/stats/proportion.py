@@ -90,14 +90,14 @@ def compare_proportions(control: Proportion, treatment: Proportion, alpha: float
 def _newcombe(control: Proportion, treatment: Proportion, alpha: float) -> Interval:
     z = -float(ndtri(alpha / 2))
     p0, p1 = control.successes / control.units, treatment.successes / treatment.units
-    wilson0, wilson1 = _wilson(control, z), _wilson(treatment, z)
+    wilson0, wilson1 = wilson(control, z), wilson(treatment, z)
     below = math.hypot(p1 - wilson1.low, wilson0.high - p0)
     above = math.hypot(wilson1.high - p1, p0 - wilson0.low)
     return Interval(max(-1.0, p1 - p0 - below), min(1.0, p1 - p0 + above))
 
 
-def _wilson(sample: Proportion, z: float) -> Interval:
-    """Score interval of one proportion, at the normal quantile `z`."""
+def wilson(sample: Proportion, z: float) -> Interval:
+    """Score interval of one proportion with units, at the normal quantile `z` (Wilson 1927, JASA 22:209)."""
     n, p = sample.units, sample.successes / sample.units
     middle = p + z * z / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))

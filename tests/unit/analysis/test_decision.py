@@ -15,14 +15,17 @@ EXPERIMENT = load(RANK, "plan.yaml").experiments[0]
 PROGRESS = Progress(
     started=0,
     exposed={},
+    groups={},
     closed=100,
     other_phases=0,
     other_plans=0,
+    moved=0,
+    forced=0,
     keys=(),
     stored=("rank-v2",),
     decided_at=1,
 )
-ARMS = {name: Arm(name, name, (), 1) for name in ("v2", "v3", "v4")}
+ARMS = {name: Arm(name, name, ()) for name in ("v2", "v3", "v4")}
 
 
 def primary(index: int = 0, direction: Direction = Direction.UP, least: float = 0.02) -> Primary:
