@@ -1,7 +1,6 @@
 """`audience` lists and the named ones under `cohorts`: who takes part."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from fractions import Fraction
 
 import re2
@@ -25,8 +24,12 @@ from meshtrial.plan.traffic import (
 )
 
 OPERATORS = tuple(operator.value for operator in Operator)
-MAX_REGEX = 512
-"""Characters; what it compiles to is bounded by RE2 itself."""
+MAX_REGEX = 256
+"""Characters of one regular expression."""
+MAX_REGEXES = 10_000
+"""Characters of all different ones of a document: at worst each costs 0.1 ms to compile."""
+_REGEX_MEMORY = 256 * 1024
+"""Bytes that one may compile to."""
 PERCENTAGE_BUCKETS = 10_000
 """A percentage falls on hundredths of a percent."""
 
@@ -68,7 +71,7 @@ def _condition(cursor: Cursor, cohorts: Cohorts | None) -> Condition | None:
         if fields.sound:
             message = (
                 f"a condition is one of {', '.join(CARRIERS)} with one of {', '.join(OPERATORS)}, "
-                f"or one of {', '.join(whole)}"
+                f"or one of {', '.join(whole)} alone; found {', '.join(fields.present) or 'nothing'}"
             )
             cursor.fail(Rule.CONDITION, message)
         return None
@@ -117,14 +120,15 @@ def _some_text(cursor: Cursor) -> str | None:
 
 
 def _regex(cursor: Cursor) -> str | None:
-    text = cursor.text()
+    text = cursor.line_of_text(MAX_REGEX)
     if text is None:
         return None
-    if len(text) > MAX_REGEX:
-        cursor.fail(Rule.REGEX, f"a regular expression has at most {MAX_REGEX} characters")
+    if not cursor.problems.affords(text, MAX_REGEXES):
+        message = f"the regular expressions of a plan have at most {MAX_REGEXES:,} characters together"
+        cursor.fail(Rule.REGEX, message)
         return None
     try:
-        re2.compile(text, _quiet())
+        re2.compile(text, _bounded())
     except re2.error as error:
         why = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
         cursor.fail(Rule.REGEX, f"{shown(text)} is no regular expression of RE2: {why}")
@@ -132,14 +136,15 @@ def _regex(cursor: Cursor) -> str | None:
     return text
 
 
-def _quiet() -> "re2.Options":
+def _bounded() -> "re2.Options":
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _REGEX_MEMORY
     return options
 
 
 def _semver(cursor: Cursor) -> str | None:
-    text = cursor.text()
+    text = cursor.line_of_text()
     if text is None:
         return None
     try:
@@ -149,14 +154,10 @@ def _semver(cursor: Cursor) -> str | None:
     except ValueError:
         sound = False
     if sound:
-        return text
+        return " ".join(text.split())
     message = f"expected comparisons such as `>=1.2.0 <2.0.0` (https://semver.org), found {shown(text)}"
     cursor.fail(Rule.SEMVER, message)
     return None
-
-
-def _number(cursor: Cursor) -> Decimal | None:
-    return cursor.number()
 
 
 _OPERANDS = {
@@ -166,8 +167,8 @@ _OPERANDS = {
     Operator.PREFIX: _some_text,
     Operator.REGEX: _regex,
     Operator.SEMVER: _semver,
-    Operator.LESS_THAN: _number,
-    Operator.GREATER_THAN: _number,
+    Operator.LESS_THAN: Cursor.number,
+    Operator.GREATER_THAN: Cursor.number,
 }
 
 

@@ -62,7 +62,9 @@ def _experiment(experiment: Experiment) -> Json:
         document["unit"] = unit_document(e.unit)
     else:
         document["layer"] = e.layer.id
-        document["slice"] = [percent(Fraction(edge, e.layer.bucketing.buckets)) for edge in e.slice]
+        buckets = e.layer.bucketing.buckets
+        if e.slice != (e.layer.holdout, buckets):
+            document["slice"] = [percent(Fraction(edge, buckets)) for edge in e.slice]
     optional: Json = {
         "audience": audience_document(e.audience),
         "carry": e.carry,

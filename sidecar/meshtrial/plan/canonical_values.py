@@ -22,7 +22,7 @@ def raw_number(value: Decimal) -> msgspec.Raw:
 
 def plain(value: Decimal) -> str:
     """Without an exponent and without closing zeros."""
-    return f"{value.normalize():f}"
+    return f"{value.normalize() + 0:f}"  # plus 0: no negative zero
 
 
 def percent(share: Fraction) -> str:

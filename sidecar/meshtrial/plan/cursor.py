@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
-from meshtrial.plan.problems import Problems, Rule, child, shown, suggestion
+from meshtrial.plan.problems import Problems, Rule, child, listed, shown
 from meshtrial.plan.tree import Mapping, Node, Scalar, Sequence
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
@@ -15,7 +15,7 @@ NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{0,12})?")
 """Plain decimals: no exponent, no octal (YAML 1.1's `010` is 8), no NaN; exact in `Decimal`."""
-_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]{0,256}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]*")
 """One line of any script: each of the characters left out has another meaning to YAML or JSON."""
 
 NUMBER_FORM = "a number written plainly, such as 12.5, with at most 12 digits after the point"
@@ -65,7 +65,7 @@ class Cursor:
                 message = f"`{key}` is not supported by this version yet"
                 self._at(child(self.path, key), node).fail(Rule.NOT_SUPPORTED, message)
             elif key not in known:
-                hint = suggestion(key, known) or f"; known here: {', '.join(known)}"
+                hint = self.problems.suggestion(key, known) or f"; known here: {listed(known)}"
                 message = f"unknown key {shown(key)}{hint}"
                 self._at(child(self.path, key), node).fail(Rule.KEY_UNKNOWN, message)
         for key in required:
@@ -93,12 +93,12 @@ class Cursor:
         self.fail(Rule.TYPE, f"expected text, found {_described(self.node)}{hint}")
         return None
 
-    def line_of_text(self) -> str | None:
-        """Text of up to 256 characters on one line, which may be empty."""
+    def line_of_text(self, limit: int = 256) -> str | None:
+        """Text of up to `limit` characters on one line, which may be empty."""
         text = self.text()
-        if text is None or _TEXT.fullmatch(text):
+        if text is None or (len(text) <= limit and _TEXT.fullmatch(text)):
             return text
-        self.fail(Rule.TEXT, "must be one line of at most 256 characters, without control characters")
+        self.fail(Rule.TEXT, f"must be one line of at most {limit} characters, without control characters")
         return None
 
     def name(self) -> str | None:
@@ -136,7 +136,7 @@ class Cursor:
         try:
             return choices(text)
         except ValueError:
-            hint = suggestion(text, choices)
+            hint = self.problems.suggestion(text, [*choices])
             self.fail(Rule.CHOICE, f"must be one of {', '.join(choices)}, not {shown(text)}{hint}")
             return None
 
@@ -145,7 +145,8 @@ class Cursor:
         name = self.name()
         if name is None or name in names:
             return name
-        self.fail(rule, f"no {what} `{name}` stands under {where}{suggestion(name, names)}")
+        hint = self.problems.suggestion(name, names) or (f"; known: {listed(names)}" if names else "")
+        self.fail(rule, f"no {what} `{name}` stands under {where}{hint}")
         return None
 
     def boolean(self) -> bool | None:

@@ -1,13 +1,13 @@
 """One entry of `experiments`: who takes part, how they are split, where they go."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from meshtrial.plan.arms import WeighedArm, read_arms
 from meshtrial.plan.audience import Cohorts, read_audience
 from meshtrial.plan.bucketing import HASHING, read_bucketing
-from meshtrial.plan.claims import Claim
+from meshtrial.plan.claims import Claim, Taken, claim_of
 from meshtrial.plan.cursor import Cursor, Fields, check_name
 from meshtrial.plan.decision import read_decision
 from meshtrial.plan.layers import read_slice
@@ -17,7 +17,7 @@ from meshtrial.plan.problems import Rule
 from meshtrial.plan.scalars import percentage
 from meshtrial.plan.sources import read_header
 from meshtrial.plan.splits import phase_of, splits_of
-from meshtrial.plan.traffic import Audience, Carrier, Match, Source, Unit
+from meshtrial.plan.traffic import REQUEST, Audience, Carrier, Cohort, Match, Source, Unit
 from meshtrial.plan.units import headers_of, read_unit
 
 REQUIRED = ("control", "arms", "decision")
@@ -57,8 +57,8 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
     traffic = _traffic(cursor, fields, around)
     bucketing = read_bucketing(fields, default_salt=key)
     decision = fields.read("decision", lambda c: read_decision(c, around.metrics))
-    carriers = _carriers(traffic.unit)
     buckets = bucketing.buckets if bucketing else None
+    carriers = _carriers(traffic.unit)
     read = fields.read("arms", lambda c: read_arms(c, buckets, carriers, around.cohorts)) or {}
     control = fields.read("control", lambda c: _control(c, read))
     ramp = fields.read("ramp", _ramp) if "ramp" in fields else Fraction(1)
@@ -69,19 +69,20 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
     carry = _flag(fields, "carry")
     outcomes = fields.read("outcomes", _response_outcomes) if "outcomes" in fields else False
     arms = tuple(arm for arm in read.values() if arm is not None)
-    claim = Claim(
-        id=key,
-        cursor=cursor,
+    weighed = _weighed(arms, around.cohorts)
+    taken = Taken(
         match=traffic.match,
         audience=traffic.audience or (),
+        unit=traffic.unit,
         layer=traffic.layer.id if traffic.layer else None,
         slice=traffic.slice,
         salt=bucketing.salt if bucketing else None,
-        carriers=carriers,
-        strata=traffic.strata or (),
         arms=tuple(arm.arm for arm in arms),
         control=control.arm if control else None,
+        strata=traffic.strata or (),
+        cohorts=weighed,
     )
+    claim = claim_of(key, cursor, taken)
     if traffic.match is None or traffic.audience is None or traffic.unit is None or traffic.strata is None:
         return None, claim
     if traffic.slice is None or bucketing is None or decision is None or control is None:
@@ -90,8 +91,6 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
         return None, claim
     if len(arms) != len(read) or ("exposures" in fields and exposures is None):
         return None, claim
-    defined = [cohort for cohort in around.cohorts.values() if cohort is not None]
-    splits = splits_of(arms, control.arm, ramp, defined)
     experiment = Experiment(
         id=key,
         match=traffic.match,
@@ -102,7 +101,7 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
         bucketing=bucketing,
         arms=tuple(arm.arm for arm in arms),
         control=control.arm,
-        splits=splits,
+        splits=splits_of(arms, control.arm, ramp, weighed),
         ramp=ramp,
         mode=mode,
         strata=traffic.strata,
@@ -154,6 +153,12 @@ def _carriers(unit: Unit | None) -> frozenset[str]:
     return headers_of(unit.source) | headers_of(unit.member) if unit else frozenset()
 
 
+def _weighed(arms: Iterable[WeighedArm], cohorts: Cohorts) -> tuple[Cohort, ...]:
+    """The cohorts that have weights of their own, in document order of `cohorts`."""
+    named = {cohort for arm in arms for cohort in arm.widths}
+    return tuple(cohort for cohort in cohorts.values() if cohort is not None and cohort.id in named)
+
+
 def _control(cursor: Cursor, arms: Mapping[str, WeighedArm | None]) -> WeighedArm | None:
     name = cursor.known(arms, Rule.CONTROL_UNDEFINED, "arm", "`arms`") if arms else cursor.name()
     return arms.get(name) if name is not None else None
@@ -183,7 +188,7 @@ def _flag(fields: Fields, key: str) -> bool | None:
 def _check_sticky(fields: Fields, unit: Unit | None, *, sticky: bool) -> None:
     if unit is None or not sticky:
         return
-    if unit.switchback is not None or unit.kind == "request":
+    if unit.switchback is not None or unit.source == REQUEST:
         message = "a unit of a request or a window of time does not come again: it has no first arm to keep"
         fields["sticky"].fail(Rule.STICKY, message)
 
@@ -200,4 +205,4 @@ def _strata(cursor: Cursor) -> tuple[Source, ...] | None:
     if len(set(found)) < len(found) or len(items) > MAX_STRATA:
         cursor.fail(Rule.STRATA, f"strata are at most {MAX_STRATA} headers, each once")
         return None
-    return tuple(found) if found and len(found) == len(items) else None
+    return tuple(sorted(found, key=str)) if found and len(found) == len(items) else None

@@ -5,7 +5,7 @@ from decimal import Decimal
 from meshtrial.plan.bucketing import HASHING, read_bucketing
 from meshtrial.plan.cursor import Cursor, check_name
 from meshtrial.plan.model import Bucketing, Layer
-from meshtrial.plan.problems import Rule
+from meshtrial.plan.problems import Rule, shown
 from meshtrial.plan.scalars import percentage
 from meshtrial.plan.tree import Sequence
 from meshtrial.plan.units import read_unit
@@ -15,7 +15,15 @@ PERCENTAGE_FORM = "a percentage such as 12.5%"
 
 def read_layers(cursor: Cursor) -> dict[str, Layer | None]:
     """All layers by id; None stands for one with problems."""
-    return {key: _layer(key, entry) for key, entry in cursor.entries().items()}
+    entries = cursor.entries()
+    layers = {key: _layer(key, entry) for key, entry in entries.items()}
+    owners: dict[str, str] = {}
+    for key, layer in layers.items():
+        other = owners.setdefault(layer.bucketing.salt, key) if layer else key
+        if other != key:
+            message = f"has the same salt as the layer {shown(other)}: their slices would be correlated"
+            entries[key].fail(Rule.SALTS_EQUAL, message)
+    return layers
 
 
 def _layer(key: str, cursor: Cursor) -> Layer | None:
@@ -41,7 +49,7 @@ def _layer(key: str, cursor: Cursor) -> Layer | None:
 
 
 def read_slice(cursor: Cursor, layer: Layer) -> tuple[int, int] | None:
-    """`[0%, 50%]` -> first bucket of the layer and the one after the last."""
+    """`[0%, 50%]` -> first bucket of the layer that is not held out, and the one after the last."""
     if not isinstance(cursor.node, Sequence) or len(cursor.node.items) != 2:
         cursor.fail(Rule.SLICE, "a slice is a list of two percentages, such as [0%, 50%]")
         return None
@@ -54,7 +62,7 @@ def read_slice(cursor: Cursor, layer: Layer) -> tuple[int, int] | None:
             message = f"holds nobody: all of it lies within the holdout of layer `{layer.id}`"
         cursor.fail(Rule.SLICE, message)
         return None
-    return start, end
+    return max(start, layer.holdout), end
 
 
 def _boundary(cursor: Cursor, bucketing: Bucketing) -> int | None:

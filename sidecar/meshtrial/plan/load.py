@@ -7,14 +7,14 @@ from typing import TypeVar
 from meshtrial.errors import PlanError
 from meshtrial.plan.audience import read_cohorts
 from meshtrial.plan.canonical import canonical_text
-from meshtrial.plan.cursor import Cursor, Fields
+from meshtrial.plan.cursor import Cursor
 from meshtrial.plan.experiments import Surroundings, read_experiment
 from meshtrial.plan.index import index_of
 from meshtrial.plan.layers import read_layers
 from meshtrial.plan.metrics import read_metrics
 from meshtrial.plan.model import Experiment, Layer, Metric, Plan
+from meshtrial.plan.pairs import MAX_EXPERIMENTS, check_pairs
 from meshtrial.plan.problems import Problems, Rule
-from meshtrial.plan.rules import MAX_EXPERIMENTS, check_pairs
 from meshtrial.plan.tree import read_tree
 
 API_VERSION = "meshtrial/v1"
@@ -38,12 +38,12 @@ def load(text: str, source: str) -> Plan:
     problems = Problems()
     root = read_tree(text, problems)
     plan = _read(Cursor(root, "$", problems)) if root is not None else None
-    if plan is None or problems.found():
+    if plan is None:
         raise PlanError(source, problems.found())
     return plan
 
 
-def _read(cursor: Cursor) -> Plan:
+def _read(cursor: Cursor) -> Plan | None:
     fields = cursor.fields(REQUIRED, OPTIONAL, LATER)
     fields.read("apiVersion", _api_version)
     around = Surroundings(
@@ -52,8 +52,7 @@ def _read(cursor: Cursor) -> Plan:
         cohorts=fields.read("cohorts", read_cohorts) or {},
     )
     experiments = fields.read("experiments", lambda c: _experiments(c, around)) or ()
-    _check_layers(fields, around.layers)
-    return compiled(around, experiments)
+    return None if cursor.problems.found() else compiled(around, experiments)
 
 
 def compiled(around: Surroundings, experiments: Iterable[Experiment]) -> Plan:
@@ -71,18 +70,6 @@ def _by_id(entries: Mapping[str, _Entry | None]) -> tuple[_Entry, ...]:
     return tuple(entry for _, entry in sorted(entries.items()) if entry is not None)
 
 
-def _check_layers(fields: Fields, layers: Mapping[str, Layer | None]) -> None:
-    """No layer has another's salt: their slices would be correlated."""
-    owners: dict[str, str] = {}
-    for layer in layers.values():
-        if layer is None:
-            continue
-        other = owners.setdefault(layer.bucketing.salt, layer.id)
-        if other != layer.id:
-            message = f"layer `{layer.id}` has the same salt as `{other}`: their slices would be correlated"
-            fields["layers"].fail(Rule.SALTS_EQUAL, message)
-
-
 def _api_version(cursor: Cursor) -> None:
     text = cursor.text()
     if text is not None and text != API_VERSION:
@@ -90,15 +77,16 @@ def _api_version(cursor: Cursor) -> None:
 
 
 def _experiments(cursor: Cursor, around: Surroundings) -> tuple[Experiment, ...]:
-    read = [read_experiment(key, entry, around) for key, entry in cursor.entries().items()]
-    if len(read) > MAX_EXPERIMENTS:
-        message = f"a plan has at most {MAX_EXPERIMENTS:,} experiments, this one {len(read):,}"
+    entries = cursor.entries()
+    if len(entries) > MAX_EXPERIMENTS:
+        message = f"a plan has at most {MAX_EXPERIMENTS:,} experiments, this one {len(entries):,}"
         cursor.fail(Rule.EXPERIMENTS_COUNT, message)
-    else:
-        check_pairs([claim for _, claim in read])
-        layers = {layer.bucketing.salt: layer.id for layer in around.layers.values() if layer is not None}
-        for _, claim in read:
-            if claim.salt in layers:
-                message = f"has the same salt as layer `{layers[claim.salt]}`: who is in would decide the arm"
-                claim.cursor.fail(Rule.SALTS_EQUAL, message)
+        return ()
+    read = [read_experiment(key, entry, around) for key, entry in entries.items()]
+    check_pairs([claim for _, claim in read])
+    layers = {layer.bucketing.salt: layer.id for layer in around.layers.values() if layer is not None}
+    for _, claim in read:
+        if claim.salt in layers:
+            message = f"has the same salt as layer `{layers[claim.salt]}`: who is in would decide the arm"
+            claim.cursor.fail(Rule.SALTS_EQUAL, message)
     return tuple(experiment for experiment, _ in read if experiment is not None)

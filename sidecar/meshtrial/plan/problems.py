@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
 from enum import StrEnum
 
@@ -11,6 +11,10 @@ from meshtrial.errors import Problem
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _SHOWN_LENGTH = 60
 """Characters of a document's text that a message repeats."""
+_LISTED = 24
+"""Known names that a message lists."""
+MAX_COMPARISONS = 10_000
+"""Names that misspelt ones of a document are held against: each takes up to a tenth of a millisecond."""
 
 
 class Rule(StrEnum):
@@ -66,6 +70,7 @@ class Rule(StrEnum):
     LAYER_UNIT = "layer-unit"
     SLICE = "slice"
     SLICES_OVERLAP = "slices-overlap"
+    MINTS_DIFFER = "mints-differ"
 
 
 class Problems:
@@ -73,6 +78,9 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
+        self._comparisons = 0
+        self._costly: set[str] = set()
+        self._spent = 0
 
     def note(self, line: int, path: str, rule: Rule, message: str) -> None:
         """Note one broken rule at a 1-based line and a `$` path."""
@@ -82,11 +90,26 @@ class Problems:
         """All notes in document order."""
         return tuple(sorted(self._found))
 
+    def affords(self, text: str, limit: int) -> bool:
+        """Whether a text that is costly to check stays within the characters of all different ones."""
+        if text not in self._costly:
+            self._costly.add(text)
+            self._spent += len(text)
+        return self._spent <= limit
 
-def suggestion(text: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?`, or nothing where no known name is near."""
-    near = get_close_matches(text[:_SHOWN_LENGTH], known, n=1)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    def suggestion(self, text: str, known: Collection[str]) -> str:
+        """`; did you mean ...?`; nothing where no known name is near, or too many were looked at before."""
+        self._comparisons += len(known)
+        if self._comparisons > MAX_COMPARISONS:
+            return ""
+        near = get_close_matches(text[:_SHOWN_LENGTH], known, n=1)
+        return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def listed(known: Collection[str]) -> str:
+    """Names for a message, the first of them where they are many."""
+    more = f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+    return ", ".join([*known][:_LISTED]) + more
 
 
 def child(path: str, key: str) -> str:

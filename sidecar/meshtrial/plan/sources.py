@@ -12,7 +12,7 @@ CARRIERS = tuple(carrier.value for carrier in Carrier)
 
 _COOKIE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 """RFC 6265 4.1.1: a token, with case."""
-_PARAMETER = re.compile(r"[^\x00-\x20\x7f-\x9f]{1,128}")
+_PARAMETER = re.compile(r"[^\x00-\x20\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]{1,128}")
 _NAMESPACE = re.compile(r"[!-~]{1,128}")
 _CLAIM = re.compile(r"[!-\-/-~]{1,128}")
 """Without a dot, which joins the keys in the unit's kind."""
@@ -31,13 +31,17 @@ def read_source(fields: Fields) -> Source | None:
     if carrier is Carrier.HEADER:
         name = read_header(place)
         return Source(carrier, name) if name else None
-    pattern, rule = (
-        (_COOKIE, Rule.COOKIE_NAME) if carrier is Carrier.COOKIE else (_PARAMETER, Rule.QUERY_NAME)
-    )
+    if carrier is Carrier.COOKIE:
+        pattern, rule, form = _COOKIE, Rule.COOKIE_NAME, "a cookie's name is a token (RFC 6265)"
+    else:
+        pattern, rule, form = (
+            _PARAMETER,
+            Rule.QUERY_NAME,
+            "a parameter's name is 1 to 128 characters, no blank",
+        )
     if pattern.fullmatch(text):
         return Source(carrier, text)
-    form = "a token (RFC 6265)" if carrier is Carrier.COOKIE else "1 to 128 characters without blanks"
-    place.fail(rule, f"the name of a {carrier.value} is {form}, not {shown(text)}")
+    place.fail(rule, f"{form}: {shown(text)} is not")
     return None
 
 
@@ -48,7 +52,8 @@ def read_header(cursor: Cursor) -> str | None:
         cursor.fail(Rule.HEADER_NAME, f"`{name}` cannot be read here: the proxy drops or rewrites it")
         return None
     if name == REQUEST_ID:
-        cursor.fail(Rule.UNIT_KIND, "a split by request is written {request: true}")
+        message = f"`{REQUEST_ID}` is another one on each request: a unit of requests is {{request: true}}"
+        cursor.fail(Rule.UNIT_KIND, message)
         return None
     return name
 
@@ -74,6 +79,7 @@ def _matching(cursor: Cursor, pattern: re.Pattern[str]) -> str | None:
     text = cursor.text()
     if text is None or pattern.fullmatch(text):
         return text
-    message = f"1 to 128 visible ASCII characters, in a path without a dot: {shown(text)} is not"
+    dotless = " without a dot" if pattern is _CLAIM else ""
+    message = f"must be 1 to 128 visible ASCII characters{dotless}: {shown(text)} is not"
     cursor.fail(Rule.METADATA_PATH, message)
     return None

@@ -5,7 +5,10 @@ import json
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+import msgspec
+
 from meshtrial.plan.arms import WeighedArm
+from meshtrial.plan.canonical_traffic import audience_document
 from meshtrial.plan.model import DEFAULT_COHORT, Arm, Bucketing, Experiment, Lane, Split
 from meshtrial.plan.traffic import Cohort, Unit
 
@@ -14,9 +17,7 @@ def splits_of(
     arms: Sequence[WeighedArm], control: Arm, ramp: Fraction, cohorts: Iterable[Cohort]
 ) -> tuple[Split, ...]:
     """The default split, then one for each cohort that has weights of its own, in the order given."""
-    named = {cohort for arm in arms for cohort in arm.widths}
-    own = [cohort for cohort in cohorts if cohort.id in named]
-    return tuple(Split(cohort, _lanes(arms, control, ramp, cohort)) for cohort in (None, *own))
+    return tuple(Split(cohort, _lanes(arms, control, ramp, cohort)) for cohort in (None, *cohorts))
 
 
 def _lanes(
@@ -40,7 +41,7 @@ def phase_of(experiment: Experiment) -> str:
         _randomised(experiment.unit),
         _hashing(experiment.bucketing),
         experiment.control.id,
-        [[s.id, [[lane.arm.id, lane.start, lane.live] for lane in s.lanes]] for s in experiment.splits],
+        [_allocated(split) for split in experiment.splits],
     ]
     layer = experiment.layer
     if layer is not None:
@@ -48,9 +49,16 @@ def phase_of(experiment: Experiment) -> str:
     return hashlib.sha256(json.dumps(allocation, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
+def _allocated(split: Split) -> list[object]:
+    """Who is in a cohort decides which weights count."""
+    cohort = audience_document(split.cohort.audience) if split.cohort else []
+    lanes = [[lane.arm.id, lane.start, lane.live] for lane in split.lanes]
+    return [split.id, msgspec.json.encode(cohort).decode(), lanes]
+
+
 def _randomised(unit: Unit) -> list[object]:
     window = unit.switchback
-    return [unit.group_kind or unit.kind, *([window.window, window.offset] if window else [])]
+    return [unit.kind, unit.group_kind, *([window.window, window.offset] if window else [])]
 
 
 def _hashing(bucketing: Bucketing) -> list[object]:

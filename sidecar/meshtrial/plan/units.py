@@ -47,7 +47,7 @@ def _single(fields: Fields) -> Unit | None:
 
 
 def _group(cursor: Cursor, fields: Fields) -> Unit | None:
-    group = _plain(fields["group"])
+    group = _coming_again(fields["group"])
     if "members" not in fields:
         cursor.fail(Rule.KEY_MISSING, "a group needs `members`: the unit that is analysed")
         return None
@@ -73,6 +73,15 @@ def _plain(cursor: Cursor) -> Source | None:
     return read_source(fields)
 
 
+def _coming_again(cursor: Cursor) -> Source | None:
+    """A unit of many requests, whose arm they share."""
+    source = _plain(cursor)
+    if source == REQUEST:
+        cursor.fail(Rule.UNIT_KIND, "no two requests share an id: name what is the same in many of them")
+        return None
+    return source
+
+
 def _mint(cursor: Cursor) -> int | None:
     fields = cursor.fields(("max_age",))
     seconds = fields.read("max_age", read_duration)
@@ -84,7 +93,7 @@ def _mint(cursor: Cursor) -> int | None:
 
 def _switchback(cursor: Cursor) -> Unit | None:
     fields = cursor.fields(("key", "window"), ("offset", "washout"))
-    key = fields.read("key", _plain)
+    key = fields.read("key", _coming_again)
     window = fields.read("window", read_duration)
     offset = fields.read("offset", _duration_or_0) if "offset" in fields else 0
     washout = fields.read("washout", _duration_or_0) if "washout" in fields else 0
