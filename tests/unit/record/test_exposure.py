@@ -27,7 +27,7 @@ def pseudonym(kind: str, unit: str) -> str:
 
 
 def plan_of(unit: object, **keys: Any) -> Plan:
-    top = {key: keys.pop(key) for key in ("cohorts", "layers") if key in keys}
+    top: dict[str, Any] = {key: keys.pop(key) for key in ("cohorts", "layers") if key in keys}
     layered: dict[str, object] = {} if "layer" in keys else {"unit": unit}
     of_experiment = experiment(**keys)
     del of_experiment["unit"]
