@@ -94,16 +94,22 @@ def choice(plan: Json, name: str, subject: Json, cohort: str, context: Json) -> 
     control = experiment["control"]
     if experiment.get("killed") or experiment.get("paused"):
         return chosen(control, "disabled")
+    if "layer" in experiment and holder(plan, experiment["layer"], subject, context) not in {name, None}:
+        return chosen(control, "outside")
     signed = signed_arm(plan, name, subject, context)
     if signed is not None:
         return signed
-    hashed = subject["hashed"]
-    if hashed is None or subject["unit"][0] is None:
+    if subject["hashed"] is None or subject["unit"][0] is None:
         return chosen(control, "default")
+    return choice_of_hashed(plan, name, subject["hashed"], cohort, context)
+
+
+def choice_of_hashed(plan: Json, name: str, hashed: bytes, cohort: str, context: Json) -> Json:
+    experiment = plan["experiments"][name]
     if "layer" in experiment:
-        why = outside(plan, name, subject, context)
+        why = outside(plan, name, hashed)
         if why is not None:
-            return chosen(control, why)
+            return chosen(experiment["control"], why)
     bucket = bucket_in(experiment, name, hashed)
     for kept in context.get("kept", []):
         mine = kept["experiment"] == name and kept["unit"].encode() == hashed
@@ -153,17 +159,23 @@ def pseudonym(kind: str, unit: bytes, context: Json) -> str:
     return hmac.new(context["key"].encode(), kind.encode() + bytes(1) + unit, "sha256").hexdigest()[:32]
 
 
-def outside(plan: Json, name: str, subject: Json, context: Json) -> str | None:
+def holder(plan: Json, layer: str, subject: Json, context: Json) -> str | None:
+    """The experiment of a layer that has the unit by a forced arm, else by a carried one."""
+    signed: dict[str, list[str]] = {"targeting_match": [], "carried": []}
+    for name, body in sorted(plan["experiments"].items()):
+        if body.get("layer") == layer and not body.get("killed") and not body.get("paused"):
+            arm = signed_arm(plan, name, subject, context)
+            if arm is not None:
+                signed[arm["reason"]].append(name)
+    return next(iter(signed["targeting_match"] + signed["carried"]), None)
+
+
+def outside(plan: Json, name: str, hashed: bytes) -> str | None:
     """Why a unit has no part in an experiment of a layer."""
     experiment = plan["experiments"][name]
     layer = plan["layers"][experiment["layer"]]
-    for other, body in plan["experiments"].items():
-        there = other != name and body.get("layer") == experiment["layer"]
-        running = not body.get("killed") and not body.get("paused")
-        if there and running and signed_arm(plan, other, subject, context):
-            return "outside"
     buckets = layer.get("buckets", 10_000)
-    bucket = bucket_in(layer, experiment["layer"], subject["hashed"])
+    bucket = bucket_in(layer, experiment["layer"], hashed)
     holdout = share(layer.get("holdout", "0%"))
     start, end = map(share, experiment.get("slice", (f"{float(holdout * 100)}%", "100%")))
     if bucket < holdout * buckets:

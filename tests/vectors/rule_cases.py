@@ -168,6 +168,11 @@ def kept(experiment: str, unit: str, arm: str = "b") -> Json:
     return {"experiment": experiment, "unit": unit, "arm": arm, "phase": "00112233aabbccdd"}
 
 
+def two_carried() -> Json:
+    one, two = carried("one", "b", "u1"), carried("two", "b", "u1")
+    return {**one, "carried": {**one["carried"], **two["carried"]}}
+
+
 FORCED: list[Json] = [
     {"look": "b"}, {"look": "gone"}, {"gone": "b"}, {"one": "gone"}, {"one": "b", "two": "b"},
 ]  # fmt: skip
@@ -179,6 +184,8 @@ CARRIED: list[tuple[str, str, Headers, Json]] = [
     ("one that does not carry", "signed", [user("u1"), INDIA], carried("look", "b", "u1")),
     ("another kind", "signed", [user("u1")], carried("one", "b", "u1", "cookie:x-user-id")),
     ("forced elsewhere", "signed", [user("u1")], {**carried("one", "b", "u1"), "forced": {"two": "b"}}),
+    ("forced nowhere", "signed", [user("u1")], {**carried("one", "b", "u1"), "forced": {"two": "gone"}}),
+    ("two of a layer", "signed", [user("u1")], two_carried()),
     ("member u1", "carried-group", [SHOP, user("u1")], carried("shelf", "b", "u1")),
     ("member u2", "carried-group", [SHOP, user("u2")], carried("shelf", "b", "u1")),
     ("no member", "carried-group", [SHOP], carried("shelf", "b", "u1")),

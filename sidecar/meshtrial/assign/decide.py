@@ -64,8 +64,8 @@ def decide(request: Request, plan: Plan, context: Context = EMPTY) -> Decision:
 def assign(request: Request, experiment: Experiment, plan: Plan, context: Context) -> Assignment | None:
     """What an experiment says of a request that it matches; None where its audience does not hold.
 
-    The order of the steps is the contract: audience, killed or paused, forced arm, carried arm, unit, layer,
-    kept arm, bucket.
+    The order of the steps is the contract: audience, killed or paused, arm of another experiment of the layer
+    that is forced or carried, forced arm, carried arm, unit, layer, kept arm, bucket.
     """
     subject = subject_of(request, experiment, context)
     audience = experiment.audience
@@ -98,13 +98,20 @@ class _Choice:
 def _chosen(experiment: Experiment, split: Split, subject: Subject, plan: Plan, context: Context) -> _Choice:
     if experiment.mode is not Mode.RUNNING:
         return _Choice(experiment.control, Reason.DISABLED)
-    signed = _signed(experiment, subject, context)
+    if _taken_elsewhere(experiment, subject, plan, context):
+        return _Choice(experiment.control, Reason.OUTSIDE)
+    signed = _forced(experiment, context) or _carried(experiment, subject, context)
     if signed is not None:
         return signed
     hashed = subject.hashed
     if isinstance(hashed, NoUnit) or isinstance(subject.unit, NoUnit):
         return _Choice(experiment.control, Reason.DEFAULT)
-    outside = outside_layer(experiment, subject, plan, context)
+    return _by_bucket(experiment, split, hashed, context)
+
+
+def _by_bucket(experiment: Experiment, split: Split, hashed: bytes, context: Context) -> _Choice:
+    """What the layer says of a unit, then its kept arm, then its bucket."""
+    outside = outside_layer(experiment, hashed)
     if outside is not None:
         return _Choice(experiment.control, outside)
     bucket = bucket_of(hashed, experiment.bucketing)
@@ -115,11 +122,6 @@ def _chosen(experiment: Experiment, split: Split, subject: Subject, plan: Plan, 
     switchback = experiment.unit.switchback
     washed = switchback is not None and in_washout(switchback, context.now)
     return _Choice(arm_of(experiment, split, bucket), Reason.WASHOUT if washed else Reason.SPLIT, bucket)
-
-
-def _signed(experiment: Experiment, subject: Subject, context: Context) -> _Choice | None:
-    """The arm that a running experiment is forced to, or that an earlier hop chose."""
-    return _forced(experiment, context) or _carried(experiment, subject, context)
 
 
 def _forced(experiment: Experiment, context: Context) -> _Choice | None:
@@ -137,27 +139,37 @@ def split_of(request: Request, experiment: Experiment, subject: Subject) -> Spli
     return experiment.splits[0]
 
 
-def outside_layer(experiment: Experiment, subject: Subject, plan: Plan, context: Context) -> Reason | None:
-    """Why a subject has no part in an experiment of a layer; None where it has.
-
-    A forced or carried arm takes its unit out of the layer's other experiments, whatever the slices: an
-    earlier hop may have chosen by another plan, and a unit is never in two of them. So it does on requests
-    that the experiment of that arm does not match, too: slices are of units, not of requests.
-    """
+def outside_layer(experiment: Experiment, hashed: bytes) -> Reason | None:
+    """Why a unit has no part in an experiment of a layer; None where it has."""
     layer = experiment.layer
-    if layer is None or isinstance(subject.hashed, NoUnit):
+    if layer is None:
         return None
-    if (context.forced or context.carried) and any(
-        other.layer == layer and other.mode is Mode.RUNNING and _signed(other, subject, context) is not None
-        for other in plan.experiments
-        if other.id != experiment.id and (other.id in context.forced or other.id in context.carried)
-    ):
-        return Reason.OUTSIDE
-    bucket = bucket_of(subject.hashed, layer.bucketing)
+    bucket = bucket_of(hashed, layer.bucketing)
     if bucket < layer.holdout:
         return Reason.HOLDOUT
     start, end = experiment.slice
     return None if start <= bucket < end else Reason.OUTSIDE
+
+
+def _taken_elsewhere(experiment: Experiment, subject: Subject, plan: Plan, context: Context) -> bool:
+    """Whether another experiment of the layer has the unit, by an arm that is forced, else carried.
+
+    Whatever the slices are: an earlier hop may have chosen by another plan, and a unit is never in two
+    experiments of a layer. So also on requests that the other one does not match, since a slice is one of
+    units, not of requests. Of several the first by id has it.
+    """
+    if experiment.layer is None or not (context.forced or context.carried):
+        return False
+    asked = [
+        other
+        for other in plan.experiments
+        if (other.id in context.forced or other.id in context.carried)
+        and other.layer == experiment.layer
+        and other.mode is Mode.RUNNING
+    ]
+    takers = [other for other in asked if _forced(other, context)]
+    takers = takers or [other for other in asked if _carried(other, subject, context)]
+    return bool(takers) and takers[0].id != experiment.id
 
 
 def _carried(experiment: Experiment, subject: Subject, context: Context) -> _Choice | None:
