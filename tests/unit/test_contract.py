@@ -18,7 +18,8 @@ def first_cells(title: str, table: int = 0) -> list[str]:
 
 
 def test_every_span_attribute_stands_in_the_contract_and_no_other() -> None:
-    expected = {attribute.value for attribute in names.Attribute} | {f"{names.OUTCOME_VALUE_PREFIX}<field>"}
+    expected = {attribute.value for attribute in names.Attribute}
+    expected |= {f"{names.OUTCOME_VALUE_PREFIX}<field>", f"{names.STRATUM_PREFIX}<header>"}
 
     assert expected == set(first_cells("Spans", 1))
 
