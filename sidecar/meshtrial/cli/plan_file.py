@@ -6,10 +6,10 @@ from meshtrial.errors import SettingError
 from meshtrial.plan.load import load
 from meshtrial.plan.model import Experiment, Plan
 from meshtrial.plan.problems import printable
-from meshtrial.plan.tree import MAX_CHARACTERS
+from meshtrial.plan.tree import PROXY
 
-MAX_BYTES = MAX_CHARACTERS
-"""A file of so many bytes holds no more characters."""
+MAX_BYTES = PROXY.characters
+"""A file of so many bytes holds no more characters; a plan of its own has a limit of its own."""
 
 
 def read_plan(path: Path) -> Plan:
@@ -27,7 +27,7 @@ def read_plan(path: Path) -> Plan:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SettingError(f"the plan {name} cannot be read: {why}") from error
     if len(content) > MAX_BYTES:
-        raise SettingError(f"the plan {name} is over {MAX_BYTES:,} bytes, the limit of a plan")
+        raise SettingError(f"the plan {name} is over {MAX_BYTES:,} bytes, the limit")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

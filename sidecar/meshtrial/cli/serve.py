@@ -11,7 +11,11 @@ from meshtrial.errors import SettingError
 
 
 def serve(
-    plan: Annotated[Path, typer.Argument(help="The plan document.")],
+    plan: Annotated[Path | None, typer.Argument(help="The plan document.")] = None,
+    envoy: Annotated[
+        Path | None,
+        typer.Option(help="Instead of PLAN: the proxy's configuration, whose routes carry the plan."),
+    ] = None,
     listen: Annotated[str, option(settings.LISTEN)] = settings.LISTEN.default,
     admin: Annotated[str, option(settings.ADMIN)] = settings.ADMIN.default,
     collector: Annotated[str, option(settings.COLLECTOR)] = settings.COLLECTOR.default,
@@ -36,6 +40,9 @@ def serve(
 
     if not 0 <= late_after < 60_000:
         raise SettingError(f"--late-after: {late_after} is not between 0 and 60,000 milliseconds")
+    file = plan or envoy
+    if file is None or (plan and envoy):
+        raise SettingError("serve needs one of PLAN and --envoy")
     chosen = ServeSettings(
         listen=listen,
         admin=address(settings.ADMIN, admin),
@@ -47,4 +54,4 @@ def serve(
         key=PseudonymKey.of(require_secret(settings.KEY, key_file).encode()),
     )
     logs.configure()
-    uvloop.run(run(PlanSource(plan, lambda: read_plan(plan)), chosen))
+    uvloop.run(run(PlanSource(file, lambda: read_plan(file)), chosen))

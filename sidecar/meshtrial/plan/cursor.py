@@ -43,7 +43,7 @@ class Cursor:
             return {}
         if not self.node.entries:
             self.fail(Rule.EMPTY, "at least one entry is needed")
-        return {key: self._at(child(self.path, key), node) for key, node in self.node.entries.items()}
+        return {key: self._entry(key, node) for key, node in self.node.entries.items()}
 
     def fields(
         self, required: Collection[str], optional: Collection[str] = (), later: Collection[str] = ()
@@ -63,15 +63,15 @@ class Cursor:
         for key, node in self.node.entries.items():
             if key in later:
                 message = f"`{key}` is not supported by this version yet"
-                self._at(child(self.path, key), node).fail(Rule.NOT_SUPPORTED, message)
+                self._entry(key, node).fail(Rule.NOT_SUPPORTED, message)
             elif key not in known:
                 hint = self.problems.suggestion(key, known) or f"; known here: {listed(known)}"
                 message = f"unknown key {shown(key)}{hint}"
-                self._at(child(self.path, key), node).fail(Rule.KEY_UNKNOWN, message)
+                self._entry(key, node).fail(Rule.KEY_UNKNOWN, message)
         for key in required:
             if key not in self.node.entries:
                 self.fail(Rule.KEY_MISSING, f"the key `{key}` is required")
-        present = {k: self._at(child(self.path, k), n) for k, n in self.node.entries.items() if k in known}
+        present = {k: self._entry(k, n) for k, n in self.node.entries.items() if k in known}
         return Fields(present, sound=present.keys() == self.node.entries.keys())
 
     def items(self) -> Iterator["Cursor"]:
@@ -179,6 +179,10 @@ class Cursor:
                 return value
         self.fail(rule, f"expected {expected}, found {_described(self.node)}")
         return None
+
+    def _entry(self, key: str, node: Node) -> "Cursor":
+        places = self.node.places if isinstance(self.node, Mapping) else {}
+        return self._at(places.get(key) or child(self.path, key), node)
 
     def _at(self, path: str, node: Node) -> "Cursor":
         return Cursor(node, path, self.problems)

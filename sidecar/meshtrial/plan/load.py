@@ -1,6 +1,7 @@
 """Plan document -> Plan: the one loader, for `check`, `serve` and everything else."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -8,6 +9,7 @@ from meshtrial.errors import PlanError
 from meshtrial.plan.audience import read_cohorts
 from meshtrial.plan.canonical import canonical_text
 from meshtrial.plan.cursor import Cursor
+from meshtrial.plan.embedded import embedded_plan
 from meshtrial.plan.experiments import Surroundings, read_experiment
 from meshtrial.plan.index import index_of
 from meshtrial.plan.layers import read_layers
@@ -15,28 +17,36 @@ from meshtrial.plan.metrics import read_metrics
 from meshtrial.plan.model import Experiment, Layer, Metric, Plan
 from meshtrial.plan.pairs import MAX_EXPERIMENTS, check_pairs
 from meshtrial.plan.problems import Problems, Rule
-from meshtrial.plan.tree import read_tree
+from meshtrial.plan.tree import PROXY, Node, read_tree, read_trees
 
 API_VERSION = "meshtrial/v1"
 REQUIRED = ("apiVersion", "metrics", "experiments")
 OPTIONAL = ("layers", "cohorts")
 LATER = ("shadows",)
 
+_CONFIGURATION = re.compile(
+    r"""(?m)\bfilter_?[mM]etadata\b|^\{?"?(static_resources|dynamic_resources|resources|kind)"?\s*:"""
+)
+"""Keys that a proxy's configuration has, and no plan."""
 _Entry = TypeVar("_Entry", Metric, Layer)
 
 
 def load(text: str, source: str) -> Plan:
-    """Compile a plan document.
+    """Compile a plan: a document of its own, or one that stands within a proxy's configuration.
 
     Args:
-        text: YAML (JSON is YAML too).
+        text: YAML (JSON is YAML too). What has the keys of a proxy's configuration is read as one: see
+            `plan.embedded`.
         source: The document's name in error messages, as the user gave it.
 
     Raises:
         PlanError: At least one rule is broken; it carries all of them.
     """
     problems = Problems()
-    root = read_tree(text, problems)
+    if _CONFIGURATION.search(text):
+        root: Node | None = embedded_plan(read_trees(text, problems, PROXY), problems)
+    else:
+        root = read_tree(text, problems)
     plan = _read(Cursor(root, "$", problems)) if root is not None else None
     if plan is None:
         raise PlanError(source, problems.found())

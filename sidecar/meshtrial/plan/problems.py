@@ -70,6 +70,8 @@ class Rule(StrEnum):
     LAYER_UNIT = "layer-unit"
     SLICE = "slice"
     SLICES_OVERLAP = "slices-overlap"
+    EMBEDDED = "embedded"
+    CLUSTER_UNDEFINED = "cluster-undefined"
     MINTS_DIFFER = "mints-differ"
 
 

@@ -6,7 +6,7 @@ from the parser's events instead: it keeps what was written, so that each of the
 a place, and no text costs more than the limits below.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import yaml
@@ -21,6 +21,25 @@ MAX_DEPTH = 32
 """The deepest place of a plan is 8 deep."""
 
 _YAML_TAG = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may cost to read."""
+
+    what: str
+    """What the document is to be: `a plan`."""
+    characters: int
+    nodes: int
+    """After aliases are followed."""
+    depth: int
+    """Lists and mappings within each other."""
+    documents: int = 1
+
+
+PLAN = Limits("a plan", MAX_CHARACTERS, MAX_NODES, MAX_DEPTH)
+PROXY = Limits("a configuration", 10_000_000, 2_000_000, 100, documents=1000)
+"""What a plan may stand within: a configuration of Envoy, a list of Kubernetes documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,8 @@ class Mapping:
 
     line: int
     entries: dict[str, "Node"]
+    places: dict[str, str] = field(default_factory=dict)
+    """Paths of entries that stand elsewhere than below this mapping's own path."""
 
 
 Node = Scalar | Sequence | Mapping
@@ -61,10 +82,16 @@ class _Unreadable(Exception):
         self.line, self.path, self.message = line, path, message
 
 
-def read_tree(text: str, problems: Problems) -> Node | None:
+def read_tree(text: str, problems: Problems, limits: Limits = PLAN) -> Node | None:
     """Read one YAML document; None, with the problem noted, where it is no readable document."""
+    documents = read_trees(text, problems, replace(limits, documents=1))
+    return documents[0] if documents else None
+
+
+def read_trees(text: str, problems: Problems, limits: Limits) -> list[Node]:
+    """Read all YAML documents of a file; empty, with the problem noted, where one is not readable."""
     try:
-        return _read(text, problems)
+        return _read(text, problems, limits)
     except _Unreadable as error:
         problems.note(error.line, error.path, Rule.YAML, error.message)
     except yaml.MarkedYAMLError as error:
@@ -73,12 +100,12 @@ def read_tree(text: str, problems: Problems) -> Node | None:
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1
         problems.note(line, "$", Rule.YAML, f"not readable as YAML: {error.reason}")
-    return None
+    return []
 
 
-def _read(text: str, problems: Problems) -> Node:
-    if len(text) > MAX_CHARACTERS:
-        message = f"the document has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}"
+def _read(text: str, problems: Problems, limits: Limits) -> list[Node]:
+    if len(text) > limits.characters:
+        message = f"the document has {len(text):,} characters, the limit is {limits.characters:,}"
         raise _Unreadable(0, "$", message)
     try:
         parser = yaml.CSafeLoader(text)
@@ -86,7 +113,7 @@ def _read(text: str, problems: Problems) -> Node:
         line = text.count("\n", 0, error.start) + 1
         raise _Unreadable(line, "$", "not readable as YAML: half of a surrogate pair is no text") from error
     try:
-        return _Composer(parser, problems).document()
+        return _Composer(parser, problems, limits).documents()
     finally:
         parser.dispose()
 
@@ -100,25 +127,30 @@ class _Composer:
     Source of their order: YAML 1.1, chapter 3.1, the serialisation tree.
     """
 
-    def __init__(self, parser: yaml.CSafeLoader, problems: Problems) -> None:
+    def __init__(self, parser: yaml.CSafeLoader, problems: Problems, limits: Limits) -> None:
         self._parser = parser
         self._problems = problems
+        self._limits = limits
         self._anchors: dict[str, tuple[Node, int]] = {}
         """The node of each anchor, and how many nodes it holds."""
         self._count = 0
 
-    def document(self) -> Node:
-        """The one document of the stream."""
+    def documents(self) -> list[Node]:
+        """The documents of the stream."""
         self._next(yaml.StreamStartEvent)
         if self._parser.check_event(yaml.StreamEndEvent):
             raise _Unreadable(1, "$", "the document is empty")
-        self._next(yaml.DocumentStartEvent)
-        root = self._node("$", 0)
-        self._next(yaml.DocumentEndEvent)
-        if not self._parser.check_event(yaml.StreamEndEvent):
-            line = _line(self._next(yaml.DocumentStartEvent))
-            raise _Unreadable(line, "$", "a second document begins here; a plan is one document")
-        return root
+        found: list[Node] = []
+        while not self._parser.check_event(yaml.StreamEndEvent):
+            start = self._next(yaml.DocumentStartEvent)
+            if len(found) == self._limits.documents:
+                raise _Unreadable(
+                    _line(start), "$", f"a second document begins here; {self._limits.what} is one document"
+                )
+            self._anchors.clear()
+            found.append(self._node(f"$[{len(found)}]" if found else "$", 0))
+            self._next(yaml.DocumentEndEvent)
+        return found
 
     def _next(self, expected: type[_Event]) -> _Event:
         event = self._parser.get_event()
@@ -130,8 +162,8 @@ class _Composer:
         """The next node; a list or mapping stands at its key's line, where a reader looks for it."""
         event = self._next(yaml.NodeEvent)
         line = _line(event)
-        if depth > MAX_DEPTH:
-            raise _Unreadable(line, path, f"the document is nested deeper than {MAX_DEPTH} here")
+        if depth > self._limits.depth:
+            raise _Unreadable(line, path, f"the document is nested deeper than {self._limits.depth} here")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor or "", path, line)
         before = self._count
@@ -147,8 +179,8 @@ class _Composer:
 
     def _add(self, nodes: int, path: str, line: int) -> None:
         self._count += nodes
-        if self._count > MAX_NODES:
-            message = f"up to here the document has over {MAX_NODES:,} nodes, aliases followed"
+        if self._count > self._limits.nodes:
+            message = f"up to here the document has over {self._limits.nodes:,} nodes, aliases followed"
             raise _Unreadable(line, path, message)
 
     def _alias(self, anchor: str, path: str, line: int) -> Node:
