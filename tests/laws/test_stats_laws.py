@@ -13,6 +13,7 @@ from meshtrial.stats.moments import Moments, compare_means
 from meshtrial.stats.proportion import Proportion, compare_proportions
 from meshtrial.stats.size import mean_power, mean_size, minimum_effect, proportion_power, proportion_size
 from meshtrial.stats.srm import ChiSquared, srm
+from meshtrial.stats.stratified import Stratum, compare_stratified_means, compare_stratified_proportions
 
 alphas = st.floats(1e-6, 0.499)
 powers = st.floats(0.5, 0.999)
@@ -173,3 +174,35 @@ def test_the_least_effect_that_a_size_finds_is_found_with_the_power_asked_for(
     if not isinstance(effect, NotEstimable):
         assume(baseline + effect < 1)
         assert proportion_power(baseline, effect, units, alpha) == pytest.approx(power, abs=1e-6)
+
+
+@st.composite
+def cohorts(draw: st.DrawFn) -> list[tuple[list[float], list[float]]]:
+    """The values of control and treatment in each of some cohorts, 0 or 1."""
+    values = st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=30)
+    return draw(st.lists(st.tuples(values, values), min_size=1, max_size=4))
+
+
+@given(cohorts(), alphas, st.randoms(use_true_random=False))
+def test_within_cohorts_swapped_arms_mirror_the_answer_and_the_order_of_cohorts_is_nothing(
+    found: list[tuple[list[float], list[float]]], alpha: float, chance: object
+) -> None:
+    def compared(pairs: list[tuple[list[float], list[float]]]) -> list[Comparison]:
+        means = [Stratum(len(a) + len(b), of(a), of(b)) for a, b in pairs]
+        counts = [
+            Stratum(len(a) + len(b), Proportion(len(a), int(sum(a))), Proportion(len(b), int(sum(b))))
+            for a, b in pairs
+        ]
+        return [compare_stratified_means(means, alpha), compare_stratified_proportions(counts, alpha)]
+
+    shuffled = list(found)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined] # Hypothesis does not type its Random
+    forward, mirrored = compared(found), compared([(b, a) for a, b in shuffled])
+    for one, other in zip(forward, mirrored, strict=True):
+        assert isinstance(one, NotEstimable) is isinstance(other, NotEstimable)
+        if isinstance(one, Difference) and isinstance(other, Difference):
+            assert other.effect == pytest.approx(-one.effect, abs=1e-12)
+            assert other.interval.low == pytest.approx(-one.interval.high, rel=1e-9, abs=1e-12)
+            assert one.interval.low <= one.effect <= one.interval.high
+            assert other.p_value == pytest.approx(one.p_value, rel=1e-6, abs=1e-12)
+            assert 0 <= one.p_value <= 1

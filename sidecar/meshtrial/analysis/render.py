@@ -47,9 +47,16 @@ def _arms(report: Report) -> Table:
     for name in ("planned", "exposed", "share"):
         table.add_column(name, justify="right")
     for arm in report.arms:
-        share = f"{arm.units / total:.1%}" if total else ""
-        table.add_row(_name(arm), f"{arm.share:.1%}", f"{arm.units:,}", share)
+        table.add_row(_name(arm), f"{arm.share:.1%}", f"{arm.units:,}", _share(arm.units, total))
+        for part in arm.cohorts:
+            size = sum(p.units for a in report.arms for p in a.cohorts if p.cohort == part.cohort)
+            cells = (f"{part.share:.1%}", f"{part.units:,}", _share(part.units, size))
+            table.add_row(f"  of {part.cohort}", *cells, style="dim")
     return table
+
+
+def _share(units: int, total: int) -> str:
+    return f"{units / total:.1%}" if total else ""
 
 
 def _metric(metric: MetricPart) -> Table:
