@@ -6,9 +6,11 @@ import sys
 import typer
 
 from meshtrial import __version__
+from meshtrial.cli.assign import assign
 from meshtrial.cli.check import check
 from meshtrial.cli.collect import collect
 from meshtrial.cli.demo import demo
+from meshtrial.cli.diff import diff
 from meshtrial.cli.emit import emit
 from meshtrial.cli.explain import explain
 from meshtrial.cli.force import force
@@ -16,6 +18,7 @@ from meshtrial.cli.options import config_defaults
 from meshtrial.cli.report import report
 from meshtrial.cli.serve import serve
 from meshtrial.cli.size import size
+from meshtrial.cli.up import up
 from meshtrial.errors import MeshtrialError
 
 app = typer.Typer(
@@ -25,7 +28,7 @@ app = typer.Typer(
     help="A/B tests of ML models, run by the proxy and judged honestly.",
     epilog="Start with `meshtrial demo`. Settings also stand in MESHTRIAL_* variables and meshtrial.toml.",
 )
-COMMANDS = (demo, check, explain, force, serve, collect, size, report)
+COMMANDS = (demo, check, diff, explain, assign, force, up, serve, collect, size, report)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(emit, name="emit")
