@@ -9,6 +9,7 @@ from meshtrial import __version__
 from meshtrial.cli.check import check
 from meshtrial.cli.collect import collect
 from meshtrial.cli.demo import demo
+from meshtrial.cli.doctor import doctor
 from meshtrial.cli.emit import emit
 from meshtrial.cli.explain import explain
 from meshtrial.cli.force import force
@@ -25,7 +26,7 @@ app = typer.Typer(
     help="A/B tests of ML models, run by the proxy and judged honestly.",
     epilog="Start with `meshtrial demo`. Settings also stand in MESHTRIAL_* variables and meshtrial.toml.",
 )
-COMMANDS = (demo, check, explain, force, serve, collect, size, report)
+COMMANDS = (demo, check, doctor, explain, force, serve, collect, size, report)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(emit, name="emit")

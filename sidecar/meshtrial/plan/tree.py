@@ -24,6 +24,22 @@ _YAML_TAG = "tag:yaml.org,2002:"
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may cost to read."""
+
+    what: str
+    """What the document is to be: `a plan`."""
+    characters: int
+    nodes: int
+    """After aliases are followed."""
+    depth: int
+    """Lists and mappings within each other."""
+
+
+PLAN = Limits("a plan", MAX_CHARACTERS, MAX_NODES, MAX_DEPTH)
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar:
     """A leaf."""
 
@@ -61,10 +77,10 @@ class _Unreadable(Exception):
         self.line, self.path, self.message = line, path, message
 
 
-def read_tree(text: str, problems: Problems) -> Node | None:
+def read_tree(text: str, problems: Problems, limits: Limits = PLAN) -> Node | None:
     """Read one YAML document; None, with the problem noted, where it is no readable document."""
     try:
-        return _read(text, problems)
+        return _read(text, problems, limits)
     except _Unreadable as error:
         problems.note(error.line, error.path, Rule.YAML, error.message)
     except yaml.MarkedYAMLError as error:
@@ -76,9 +92,9 @@ def read_tree(text: str, problems: Problems) -> Node | None:
     return None
 
 
-def _read(text: str, problems: Problems) -> Node:
-    if len(text) > MAX_CHARACTERS:
-        message = f"the document has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}"
+def _read(text: str, problems: Problems, limits: Limits) -> Node:
+    if len(text) > limits.characters:
+        message = f"the document has {len(text):,} characters, the limit is {limits.characters:,}"
         raise _Unreadable(0, "$", message)
     try:
         parser = yaml.CSafeLoader(text)
@@ -86,7 +102,7 @@ def _read(text: str, problems: Problems) -> Node:
         line = text.count("\n", 0, error.start) + 1
         raise _Unreadable(line, "$", "not readable as YAML: half of a surrogate pair is no text") from error
     try:
-        return _Composer(parser, problems).document()
+        return _Composer(parser, problems, limits).document()
     finally:
         parser.dispose()
 
@@ -100,9 +116,10 @@ class _Composer:
     Source of their order: YAML 1.1, chapter 3.1, the serialisation tree.
     """
 
-    def __init__(self, parser: yaml.CSafeLoader, problems: Problems) -> None:
+    def __init__(self, parser: yaml.CSafeLoader, problems: Problems, limits: Limits) -> None:
         self._parser = parser
         self._problems = problems
+        self._limits = limits
         self._anchors: dict[str, tuple[Node, int]] = {}
         """The node of each anchor, and how many nodes it holds."""
         self._count = 0
@@ -117,7 +134,8 @@ class _Composer:
         self._next(yaml.DocumentEndEvent)
         if not self._parser.check_event(yaml.StreamEndEvent):
             line = _line(self._next(yaml.DocumentStartEvent))
-            raise _Unreadable(line, "$", "a second document begins here; a plan is one document")
+            message = f"a second document begins here; {self._limits.what} is one document"
+            raise _Unreadable(line, "$", message)
         return root
 
     def _next(self, expected: type[_Event]) -> _Event:
@@ -130,8 +148,8 @@ class _Composer:
         """The next node; a list or mapping stands at its key's line, where a reader looks for it."""
         event = self._next(yaml.NodeEvent)
         line = _line(event)
-        if depth > MAX_DEPTH:
-            raise _Unreadable(line, path, f"the document is nested deeper than {MAX_DEPTH} here")
+        if depth > self._limits.depth:
+            raise _Unreadable(line, path, f"the document is nested deeper than {self._limits.depth} here")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor or "", path, line)
         before = self._count
@@ -147,8 +165,8 @@ class _Composer:
 
     def _add(self, nodes: int, path: str, line: int) -> None:
         self._count += nodes
-        if self._count > MAX_NODES:
-            message = f"up to here the document has over {MAX_NODES:,} nodes, aliases followed"
+        if self._count > self._limits.nodes:
+            message = f"up to here the document has over {self._limits.nodes:,} nodes, aliases followed"
             raise _Unreadable(line, path, message)
 
     def _alias(self, anchor: str, path: str, line: int) -> Node:
