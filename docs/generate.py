@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from meshtrial.analysis.report import report_schema
+from meshtrial.doctor.checks import TABLE_HEAD, checks_table
 from meshtrial.settings import settings_page
 
 ROOT = Path(__file__).parents[1]
@@ -14,3 +15,5 @@ command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", "--python_out=
 subprocess.run([*command, "meshtrial/doors/ext_proc.proto"], check=True, cwd=ROOT)
 (ROOT / "docs/report.schema.json").write_text(json.dumps(report_schema(), indent=2) + "\n")
 (ROOT / "docs/settings.md").write_text(settings_page())
+doctor = ROOT / "docs/doctor.md"
+doctor.write_text(doctor.read_text().partition(TABLE_HEAD)[0] + checks_table())

@@ -8,6 +8,7 @@ import pytest
 from typer.main import get_command
 
 from meshtrial.cli.main import app
+from meshtrial.doctor.checks import checks_table
 from meshtrial.plan.load import load
 from meshtrial.settings import SECRETS, SETTINGS, settings_page
 
@@ -23,6 +24,10 @@ def commands() -> Any:
 
 def test_the_settings_page_is_made_from_the_settings() -> None:
     assert (ROOT / "docs/settings.md").read_text() == settings_page()
+
+
+def test_the_doctors_page_ends_with_the_table_of_its_checks() -> None:
+    assert (ROOT / "docs/doctor.md").read_text().endswith("\n\n" + checks_table())
 
 
 def test_every_setting_is_a_flag_of_each_command_that_it_names_with_its_variable_and_default() -> None:

@@ -28,7 +28,7 @@ app = typer.Typer(
     help="A/B tests of ML models, run by the proxy and judged honestly.",
     epilog="Start with `meshtrial demo`. Settings also stand in MESHTRIAL_* variables and meshtrial.toml.",
 )
-COMMANDS = (demo, check, diff, explain, assign, force, up, serve, collect, size, report)
+COMMANDS = (demo, check, doctor, diff, explain, assign, force, up, serve, collect, size, report)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(emit, name="emit")

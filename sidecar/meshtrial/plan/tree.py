@@ -38,7 +38,7 @@ class Limits:
 
 
 PLAN = Limits("a plan", MAX_CHARACTERS, MAX_NODES, MAX_DEPTH)
-PROXY = Limits("a configuration", 10_000_000, 2_000_000, 100, documents=1000)
+PROXY = Limits("an Envoy configuration", 20_000_000, 2_000_000, 100, documents=1000)
 """What a plan may stand within: a configuration of Envoy, a list of Kubernetes documents."""
 
 

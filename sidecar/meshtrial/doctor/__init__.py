@@ -1,0 +1,1 @@
+"""An Envoy configuration and a plan -> what would go wrong: pure, each finding with its place and its fix."""
