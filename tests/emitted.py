@@ -8,11 +8,12 @@ import yaml
 from meshtrial.emit.envoy import envoy
 from meshtrial.emit.target import Target
 from meshtrial.plan.model import Plan
+from meshtrial.plan.needs import needs_of
 
 
 def target_for(plan: Plan, **changes: Any) -> Target:
     """A target with one endpoint for each of the plan's clusters."""
-    clusters = {arm.cluster for experiment in plan.experiments for arm in experiment.arms}
+    clusters = needs_of(plan).clusters
     settings = {
         "listen": "127.0.0.1:10000",
         "endpoints": dict.fromkeys(clusters, ("127.0.0.1:8000",)),

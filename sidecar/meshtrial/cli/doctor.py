@@ -59,12 +59,13 @@ def doctor(
 
 
 def _read(path: Path) -> "Place":
-    from meshtrial.doctor.examine import LIMITS, document
+    from meshtrial.doctor.examine import document
+    from meshtrial.plan.tree import PROXY
 
     name = printable(str(path))
     try:
         with path.open("rb") as file:
-            content = file.read(LIMITS.characters + 1)
+            content = file.read(PROXY.characters + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise SettingError(f"{name} cannot be read: {error.strerror or error}") from error

@@ -17,7 +17,6 @@ from meshtrial.plan.problems import Problems
 from meshtrial.plan.tree import PROXY, read_tree
 
 
-
 def document(source: str, text: str) -> Place:
     """Read one document, YAML or JSON.
 
