@@ -33,12 +33,18 @@ def on(path_prefix: str, **keys: Any) -> dict[str, object]:
     return experiment(match={"path_prefix": path_prefix}, **keys)
 
 
-def plan_of(experiments: Mapping[str, object]) -> Plan:
-    """The plan with these experiments and one metric, `conversion`."""
+def plan_text(experiments: Mapping[str, object], **sections: object) -> str:
+    """The document with these experiments, one metric, `conversion`, and further sections."""
     conversion = {"kind": "proportion", "outcome": "purchase", "window": "7d"}
     document = {
         "apiVersion": "meshtrial/v1",
         "metrics": {"conversion": conversion},
+        **sections,
         "experiments": experiments,
     }
-    return load(json.dumps(document), "plan.yaml")
+    return json.dumps(document)
+
+
+def plan_of(experiments: Mapping[str, object], **sections: object) -> Plan:
+    """The plan of `plan_text`."""
+    return load(plan_text(experiments, **sections), "plan.yaml")

@@ -71,6 +71,7 @@ def test_a_request_without_the_cookie_is_assigned_by_the_one_that_it_gets() -> N
     set_by = ProcessingResponse.FromString(session.receive(response()))
     [option] = set_by.response_headers.response.header_mutation.set_headers
     assert option.header.key == "set-cookie"
+    assert option.append.value is True  # anything else would overwrite the model's own cookies
     attributes = "Max-Age=34560000; Path=/; Secure; HttpOnly; SameSite=Lax"
     assert option.header.raw_value.decode() == f"mt={MINTED}; {attributes}"
     assert door.messages("response") == 1

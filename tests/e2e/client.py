@@ -30,18 +30,29 @@ class Answer:
         """The values of a header as they reached the model."""
         return [value for key, value in self._echo()["headers"] if key == name]
 
+    @property
+    def next_model(self) -> str:
+        """The model that the first one asked."""
+        return str(self._echo()["next"]["model"])
+
+    def reached_next_model(self, name: str) -> list[str]:
+        """The values of a header as they reached the model that the first one asked."""
+        return [value for key, value in self._echo()["next"]["headers"] if key == name]
+
     def _echo(self) -> dict[str, Any]:
         assert self.status == 200, (self.status, self.body)
         echo: dict[str, Any] = json.loads(self.body)
         return echo
 
 
-def get(address: str, path: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+def get(
+    address: str, path: str, headers: Sequence[tuple[str, str]] = (), *, method: str = "GET", host: str = ""
+) -> Answer:
     """GET over a connection of its own, the headers exactly as they are given."""
     connection = http.client.HTTPConnection(address, timeout=20)
     try:
-        connection.putrequest("GET", path)
-        for name, value in headers:
+        connection.putrequest(method, path, skip_host=bool(host))
+        for name, value in [*([("host", host)] if host else []), *headers]:
             connection.putheader(name, value)
         connection.endheaders()
         response = connection.getresponse()

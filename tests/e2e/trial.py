@@ -1,5 +1,7 @@
 """A whole trial on free loopback ports: models, collector, sidecar, Envoy; and the load of some clients."""
 
+import hashlib
+import hmac
 import http.client
 import json
 import shutil
@@ -12,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+import pytest
 
 from e2e.upstreams import models
 from meshtrial.demo.envoy import Envoy
@@ -26,6 +30,17 @@ from proof import often
 
 HEALTHY = "cluster.meshtrial.membership_healthy"
 SECRETS = {"MESHTRIAL_KEY": "an end-to-end test's key", "MESHTRIAL_TOKEN": "an end-to-end test's token"}
+
+
+def arm_of(unit: str, salt: str) -> str:
+    """The textbook, for two equal arms: md5 of `salt:unit`, modulo 10,000, half of it."""
+    return "v2" if int(hashlib.md5(f"{salt}:{unit}".encode()).hexdigest(), 16) % 10_000 < 5_000 else "v1"
+
+
+def pseudonym(kind: str, unit: str) -> str:
+    """A unit as it is recorded."""
+    key = SECRETS["MESHTRIAL_KEY"].encode()
+    return hmac.new(key, f"{kind}\0{unit}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def until(reached: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -97,11 +112,42 @@ class Trial:
         time.sleep(1)
         return rows()
 
+    def stored(self, where: str) -> list[dict[str, Any]]:
+        """The stored spans of which an SQL condition holds, once the sidecar has handed everything over."""
+        until(lambda: self.metric("meshtrial_exposures_waiting_bytes") == 0)
+        with connect(self.directory / "store") as connection:
+            found = connection.execute(f"{_STORED} WHERE {where}")
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def recorded(self, experiment: str) -> list[dict[str, Any]]:
+        """The stored exposures of an experiment."""
+        return self.stored(f"SpanName = 'meshtrial.exposure' AND Experiment = '{experiment}'")
+
+    def stop_sidecar(self) -> None:
+        """Kill it, and wait until Envoy asks it no more."""
+        self.kill_sidecar()
+        until(lambda: not self.healthy())
+
+    def restart_sidecar(self) -> None:
+        """After `stop_sidecar`: start it, and wait until Envoy asks it again."""
+        self.start_sidecar()
+        until(self.healthy)
+
+
+_STORED = """
+SELECT Experiment AS experiment, Arm AS arm, Reason AS reason, Exposed AS exposed, Cohort AS cohort,
+  "Window" AS "window", UnitKind AS kind, Outcome AS outcome, OutcomeValues AS outcome_values,
+  SpanAttributes['feature_flag.context.id'] AS unit, SpanAttributes['meshtrial.group.id'] AS "group"
+FROM otel_traces"""
+
 
 @contextmanager
 def sidecar(directory: Path, collector: Started) -> Iterator[Started]:
     """`meshtrial serve` on a socket of the directory."""
-    arguments = ["-m", "meshtrial", "serve", str(directory / "plan.yaml"), "--admin", "127.0.0.1:0"]
+    plan = directory / "plan.yaml"
+    source = ["--envoy"] if "static_resources:" in plan.read_text() else []
+    arguments = ["-m", "meshtrial", "serve", *source, str(plan), "--admin", "127.0.0.1:0"]
     arguments += ["--listen", f"unix:{directory / 's'}", "--collector", collector.where["otlp_http"]]
     arguments += ["--spool", str(directory / "spool")]
     with program("serve", arguments, directory, SECRETS) as started:
@@ -118,19 +164,27 @@ def collecting(directory: Path, *flags: str) -> Iterator[Started]:
 
 
 @contextmanager
-def trial(plan: str, serve: str = "", adapt: Callable[[str], str] = str, **changes: Any) -> Iterator[Trial]:
+def trial(
+    plan: str,
+    serve: str = "",
+    adapt: Callable[[str], str] = str,
+    onward: str | None = None,
+    **changes: Any,
+) -> Iterator[Trial]:
     """Run a plan; the block begins when Envoy finds the sidecar healthy.
 
-    `serve` is the sidecar's plan where it is another, `adapt` changes Envoy's emitted configuration.
+    `serve` is the sidecar's plan where it is another, `adapt` changes Envoy's emitted configuration,
+    `onward` is where models ask the next one.
     """
     # Not pytest's directory: a socket's path has 107 bytes at most.
     directory = Path(tempfile.mkdtemp(prefix="mt-"))
     compiled = load(plan, "plan.yaml")
     (directory / "plan.yaml").write_text(serve or plan)
     clusters = {arm.cluster for experiment in compiled.experiments for arm in experiment.arms}
+    named = sorted(name for name in (*clusters, changes.get("default_cluster")) if name is not None)
     try:
         with ExitStack() as stack:
-            upstreams = stack.enter_context(models(*clusters))
+            upstreams = stack.enter_context(models(*named, onward=onward))
             collector = stack.enter_context(collecting(directory))
             started = stack.enter_context(sidecar(directory, collector))
             target = Target(
@@ -150,6 +204,15 @@ def trial(plan: str, serve: str = "", adapt: Callable[[str], str] = str, **chang
             yield running
     finally:
         shutil.rmtree(directory)
+
+
+@contextmanager
+def patient(plan: str, **arguments: Any) -> Iterator[Trial]:
+    """A trial whose decisions may take a second: for who goes where, on however busy a machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MESHTRIAL_LATE_AFTER", "0")
+        with trial(plan, message_timeout_ms=1000, **arguments) as running:
+            yield running
 
 
 @dataclass

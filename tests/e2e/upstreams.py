@@ -1,5 +1,10 @@
-"""Stand-ins for models: each answers with its name and the headers that reached it."""
+"""Stand-ins for models: each answers with its name and the headers that reached it.
 
+A request's `answer-with: name: value` sets that header on the response. Models that are told of a next one
+ask it in their turn, and pass on of the request nothing but its baggage and its path.
+"""
+
+import http.client
 import json
 import threading
 from collections.abc import Iterator
@@ -14,11 +19,26 @@ class _Echo(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = [[name.lower(), value] for name, value in self.headers.items()]
-        body = json.dumps({"model": self.server.name, "headers": headers}).encode()
+        answer = {"model": self.server.name, "headers": headers, "next": self._ask_on()}
+        body = json.dumps(answer).encode()
         self.send_response(200)
+        for line in self.headers.get_all("answer-with", []):
+            name, _, value = line.partition(":")
+            self.send_header(name, value.strip())
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _ask_on(self) -> object:
+        """What the next model answered; None where there is none."""
+        if self.server.onward is None:
+            return None
+        connection = http.client.HTTPConnection(self.server.onward, timeout=20)
+        baggage = {"baggage": ",".join(self.headers.get_all("baggage", []))}
+        connection.request("GET", self.path, headers=baggage if baggage["baggage"] else {})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        return answer
 
     def log_message(self, *_: object) -> None:
         """Say nothing: a test's output is the test's."""
@@ -27,18 +47,22 @@ class _Echo(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, onward: str | None) -> None:
         super().__init__(("127.0.0.1", 0), _Echo)
         self.name = name
+        self.onward = onward
 
 
 @contextmanager
-def models(*names: str) -> Iterator[dict[str, str]]:
-    """Serve models on free loopback ports for the length of a block: `HOST:PORT` by name."""
+def models(*names: str, onward: str | None = None) -> Iterator[dict[str, str]]:
+    """Serve models on free loopback ports for the length of a block: `HOST:PORT` by name.
+
+    `onward` is `HOST:PORT` of the next model, or of the proxy before it.
+    """
     with ExitStack() as stack:
         addresses = {}
         for name in names:
-            server = stack.enter_context(_Server(name))
+            server = stack.enter_context(_Server(name, onward))
             thread = threading.Thread(target=server.serve_forever, args=(0.05,))
             thread.start()
             stack.callback(thread.join)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
+from google.protobuf.wrappers_pb2 import BoolValue
 
 from meshtrial.assign.decide import Assignment, Decision
 from meshtrial.assign.mutation import arms_text, mutation_of
@@ -95,7 +96,7 @@ def response_answer(cookies: Iterable[str], removed: Iterable[str]) -> bytes:
         set_headers=[
             HeaderValueOption(
                 header=HeaderValue(key=SET_COOKIE, raw_value=cookie.encode()),
-                append_action=HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
+                append=BoolValue(value=True),  # beside the model's own cookies
             )
             for cookie in cookies
         ],

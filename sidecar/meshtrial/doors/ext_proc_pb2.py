@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emeshtrial/doors/ext_proc.proto\x12\x12meshtrial.ext_proc\x1a\x1cgoogle/protobuf/struct.proto\"\xc0\x04\n\x11ProcessingRequest\x12:\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1f.meshtrial.ext_proc.HttpHeadersH\x00\x12;\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1f.meshtrial.ext_proc.HttpHeadersH\x00\x12\x32\n\x0crequest_body\x18\x04 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x33\n\rresponse_body\x18\x05 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x36\n\x10request_trailers\x18\x06 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x37\n\x11response_trailers\x18\x07 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x36\n\x10metadata_context\x18\x08 \x01(\x0b\x32\x1c.meshtrial.ext_proc.Metadata\x12I\n\nattributes\x18\t \x03(\x0b\x32\x35.meshtrial.ext_proc.ProcessingRequest.AttributesEntry\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x42\t\n\x07request\"\xa5\x01\n\x08Metadata\x12I\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x30.meshtrial.ext_proc.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"\x08\n\x06Unread\"=\n\x0bHttpHeaders\x12.\n\x07headers\x18\x01 \x01(\x0b\x32\x1d.meshtrial.ext_proc.HeaderMap\"=\n\tHeaderMap\x12\x30\n\x07headers\x18\x01 \x03(\x0b\x32\x1f.meshtrial.ext_proc.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\x81\x04\n\x12ProcessingResponse\x12<\n\x0frequest_headers\x18\x01 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12=\n\x10response_headers\x18\x02 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12\x39\n\x0crequest_body\x18\x03 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12:\n\rresponse_body\x18\x04 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12=\n\x10request_trailers\x18\x05 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12>\n\x11response_trailers\x18\x06 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x39\n\rmode_override\x18\t \x01(\x0b\x32\".meshtrial.ext_proc.ProcessingModeB\n\n\x08response\"\x94\x01\n\x0eProcessingMode\x12O\n\x14response_header_mode\x18\x02 \x01(\x0e\x32\x31.meshtrial.ext_proc.ProcessingMode.HeaderSendMode\"1\n\x0eHeaderSendMode\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x08\n\x04SEND\x10\x01\x12\x08\n\x04SKIP\x10\x02\"E\n\rPhaseResponse\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\".meshtrial.ext_proc.CommonResponse\"h\n\x0e\x43ommonResponse\x12;\n\x0fheader_mutation\x18\x02 \x01(\x0b\x32\".meshtrial.ext_proc.HeaderMutation\x12\x19\n\x11\x63lear_route_cache\x18\x05 \x01(\x08\"d\n\x0eHeaderMutation\x12:\n\x0bset_headers\x18\x01 \x03(\x0b\x32%.meshtrial.ext_proc.HeaderValueOption\x12\x16\n\x0eremove_headers\x18\x02 \x03(\t\"\x94\x02\n\x11HeaderValueOption\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.meshtrial.ext_proc.HeaderValue\x12O\n\rappend_action\x18\x03 \x01(\x0e\x32\x38.meshtrial.ext_proc.HeaderValueOption.HeaderAppendAction\"}\n\x12HeaderAppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emeshtrial/doors/ext_proc.proto\x12\x12meshtrial.ext_proc\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1egoogle/protobuf/wrappers.proto\"\xc0\x04\n\x11ProcessingRequest\x12:\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1f.meshtrial.ext_proc.HttpHeadersH\x00\x12;\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1f.meshtrial.ext_proc.HttpHeadersH\x00\x12\x32\n\x0crequest_body\x18\x04 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x33\n\rresponse_body\x18\x05 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x36\n\x10request_trailers\x18\x06 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x37\n\x11response_trailers\x18\x07 \x01(\x0b\x32\x1a.meshtrial.ext_proc.UnreadH\x00\x12\x36\n\x10metadata_context\x18\x08 \x01(\x0b\x32\x1c.meshtrial.ext_proc.Metadata\x12I\n\nattributes\x18\t \x03(\x0b\x32\x35.meshtrial.ext_proc.ProcessingRequest.AttributesEntry\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x42\t\n\x07request\"\xa5\x01\n\x08Metadata\x12I\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x30.meshtrial.ext_proc.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"\x08\n\x06Unread\"=\n\x0bHttpHeaders\x12.\n\x07headers\x18\x01 \x01(\x0b\x32\x1d.meshtrial.ext_proc.HeaderMap\"=\n\tHeaderMap\x12\x30\n\x07headers\x18\x01 \x03(\x0b\x32\x1f.meshtrial.ext_proc.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\x81\x04\n\x12ProcessingResponse\x12<\n\x0frequest_headers\x18\x01 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12=\n\x10response_headers\x18\x02 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12\x39\n\x0crequest_body\x18\x03 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12:\n\rresponse_body\x18\x04 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12=\n\x10request_trailers\x18\x05 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12>\n\x11response_trailers\x18\x06 \x01(\x0b\x32!.meshtrial.ext_proc.PhaseResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x39\n\rmode_override\x18\t \x01(\x0b\x32\".meshtrial.ext_proc.ProcessingModeB\n\n\x08response\"\x94\x01\n\x0eProcessingMode\x12O\n\x14response_header_mode\x18\x02 \x01(\x0e\x32\x31.meshtrial.ext_proc.ProcessingMode.HeaderSendMode\"1\n\x0eHeaderSendMode\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x08\n\x04SEND\x10\x01\x12\x08\n\x04SKIP\x10\x02\"E\n\rPhaseResponse\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\".meshtrial.ext_proc.CommonResponse\"h\n\x0e\x43ommonResponse\x12;\n\x0fheader_mutation\x18\x02 \x01(\x0b\x32\".meshtrial.ext_proc.HeaderMutation\x12\x19\n\x11\x63lear_route_cache\x18\x05 \x01(\x08\"d\n\x0eHeaderMutation\x12:\n\x0bset_headers\x18\x01 \x03(\x0b\x32%.meshtrial.ext_proc.HeaderValueOption\x12\x16\n\x0eremove_headers\x18\x02 \x03(\t\"\xc0\x02\n\x11HeaderValueOption\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.meshtrial.ext_proc.HeaderValue\x12*\n\x06\x61ppend\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\x12O\n\rappend_action\x18\x03 \x01(\x0e\x32\x38.meshtrial.ext_proc.HeaderValueOption.HeaderAppendAction\"}\n\x12HeaderAppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +37,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_METADATA_FILTERMETADATAENTRY']._loaded_options = None
   _globals['_METADATA_FILTERMETADATAENTRY']._serialized_options = b'8\001'
-  _globals['_PROCESSINGREQUEST']._serialized_start=85
-  _globals['_PROCESSINGREQUEST']._serialized_end=661
-  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_start=576
-  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_end=650
-  _globals['_METADATA']._serialized_start=664
-  _globals['_METADATA']._serialized_end=829
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=751
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=829
-  _globals['_UNREAD']._serialized_start=831
-  _globals['_UNREAD']._serialized_end=839
-  _globals['_HTTPHEADERS']._serialized_start=841
-  _globals['_HTTPHEADERS']._serialized_end=902
-  _globals['_HEADERMAP']._serialized_start=904
-  _globals['_HEADERMAP']._serialized_end=965
-  _globals['_HEADERVALUE']._serialized_start=967
-  _globals['_HEADERVALUE']._serialized_end=1027
-  _globals['_PROCESSINGRESPONSE']._serialized_start=1030
-  _globals['_PROCESSINGRESPONSE']._serialized_end=1543
-  _globals['_PROCESSINGMODE']._serialized_start=1546
-  _globals['_PROCESSINGMODE']._serialized_end=1694
-  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_start=1645
-  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_end=1694
-  _globals['_PHASERESPONSE']._serialized_start=1696
-  _globals['_PHASERESPONSE']._serialized_end=1765
-  _globals['_COMMONRESPONSE']._serialized_start=1767
-  _globals['_COMMONRESPONSE']._serialized_end=1871
-  _globals['_HEADERMUTATION']._serialized_start=1873
-  _globals['_HEADERMUTATION']._serialized_end=1973
-  _globals['_HEADERVALUEOPTION']._serialized_start=1976
-  _globals['_HEADERVALUEOPTION']._serialized_end=2252
-  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_start=2127
-  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_end=2252
+  _globals['_PROCESSINGREQUEST']._serialized_start=117
+  _globals['_PROCESSINGREQUEST']._serialized_end=693
+  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_start=608
+  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_end=682
+  _globals['_METADATA']._serialized_start=696
+  _globals['_METADATA']._serialized_end=861
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=783
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=861
+  _globals['_UNREAD']._serialized_start=863
+  _globals['_UNREAD']._serialized_end=871
+  _globals['_HTTPHEADERS']._serialized_start=873
+  _globals['_HTTPHEADERS']._serialized_end=934
+  _globals['_HEADERMAP']._serialized_start=936
+  _globals['_HEADERMAP']._serialized_end=997
+  _globals['_HEADERVALUE']._serialized_start=999
+  _globals['_HEADERVALUE']._serialized_end=1059
+  _globals['_PROCESSINGRESPONSE']._serialized_start=1062
+  _globals['_PROCESSINGRESPONSE']._serialized_end=1575
+  _globals['_PROCESSINGMODE']._serialized_start=1578
+  _globals['_PROCESSINGMODE']._serialized_end=1726
+  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_start=1677
+  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_end=1726
+  _globals['_PHASERESPONSE']._serialized_start=1728
+  _globals['_PHASERESPONSE']._serialized_end=1797
+  _globals['_COMMONRESPONSE']._serialized_start=1799
+  _globals['_COMMONRESPONSE']._serialized_end=1903
+  _globals['_HEADERMUTATION']._serialized_start=1905
+  _globals['_HEADERMUTATION']._serialized_end=2005
+  _globals['_HEADERVALUEOPTION']._serialized_start=2008
+  _globals['_HEADERVALUEOPTION']._serialized_end=2328
+  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_start=2203
+  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_end=2328
 # @@protoc_insertion_point(module_scope)
