@@ -56,14 +56,14 @@ LISTEN = Setting(
     "Where the proxy reaches the sidecar (gRPC): HOST:PORT or unix:/path.",
     "127.0.0.1:9002",
     "Whoever reaches it can write exposures, so it listens to this machine only.",
-    ("serve",),
+    ("serve", "up"),
 )
 ADMIN = Setting(
     "admin",
     "Where /healthz and /metrics of the sidecar are served: HOST:PORT.",
     "127.0.0.1:9003",
     "For operators, not for clients.",
-    ("serve",),
+    ("serve", "up"),
 )
 COLLECTOR = Setting(
     "collector",
@@ -85,7 +85,14 @@ LATE_AFTER = Setting(
     "The proxy's and the sidecar's clocks must agree to within it.",
     "25",
     "Half of the proxy's message timeout: what is decided also arrives in time.",
-    ("serve",),
+    ("serve", "up"),
+)
+DATA = Setting(
+    "data",
+    "Directory of `up`: store, spool, first arms of sticky experiments, and the secrets that it made.",
+    "meshtrial-data",
+    "Beside the plan that is being tried.",
+    ("up",),
 )
 STICKY = Setting(
     "sticky",
@@ -104,19 +111,19 @@ OTLP_GRPC = Setting(
     "Where OTLP/gRPC is received: HOST:PORT.",
     "127.0.0.1:4317",
     "OTLP's own port; beyond this machine a token is needed.",
-    ("collect",),
+    ("collect", "up"),
 )
 OTLP_HTTP = Setting(
     "otlp_http",
     "Where OTLP/HTTP and outcomes are received: HOST:PORT.",
     "127.0.0.1:4318",
     "OTLP's own port; beyond this machine a token is needed.",
-    ("collect",),
+    ("collect", "up"),
 )
 FORWARD = Setting(
     "forward",
     "URL of a further OTLP/HTTP receiver, such as Jaeger's, that gets everything that was stored.",
-    commands=("collect",),
+    commands=("collect", "up"),
 )
 PLAN = Setting(
     "plan",
@@ -129,13 +136,30 @@ PLAN = Setting(
 KEY = Secret(
     "key",
     "the pseudonym key, at least 16 bytes, the same for `serve` and `collect`",
-    ("serve", "collect", "force"),
+    ("serve", "collect", "up", "force"),
 )
-TOKEN = Secret("token", "the token that outcomes must carry", ("collect",))
-OTLP_TOKEN = Secret("otlp_token", "the token of OTLP spans, needed beyond loopback", ("serve", "collect"))
+TOKEN = Secret("token", "the token that outcomes must carry", ("collect", "up"))
+OTLP_TOKEN = Secret(
+    "otlp_token", "the token of OTLP spans, needed beyond loopback", ("serve", "collect", "up")
+)
 
-SETTINGS = (LISTEN, ADMIN, COLLECTOR, SPOOL, LATE_AFTER, STICKY, STORE, OTLP_GRPC, OTLP_HTTP, FORWARD, PLAN)
-FORWARD_TOKEN = Secret("forward_token", "the token that the receiver of --forward asks for", ("collect",))
+SETTINGS = (
+    LISTEN,
+    ADMIN,
+    COLLECTOR,
+    SPOOL,
+    LATE_AFTER,
+    STICKY,
+    DATA,
+    STORE,
+    OTLP_GRPC,
+    OTLP_HTTP,
+    FORWARD,
+    PLAN,
+)
+FORWARD_TOKEN = Secret(
+    "forward_token", "the token that the receiver of --forward asks for", ("collect", "up")
+)
 SECRETS = (KEY, TOKEN, OTLP_TOKEN, FORWARD_TOKEN)
 
 

@@ -11,6 +11,7 @@ from meshtrial.cli.check import check
 from meshtrial.cli.collect import collect
 from meshtrial.cli.demo import demo
 from meshtrial.cli.diff import diff
+from meshtrial.cli.doctor import doctor
 from meshtrial.cli.emit import emit
 from meshtrial.cli.explain import explain
 from meshtrial.cli.force import force

@@ -1,20 +1,44 @@
 """How the commands word what a plan says."""
 
-from meshtrial.plan.model import Arm, Experiment
+from fractions import Fraction
+
+from meshtrial.plan.model import DEFAULT_COHORT, Arm, Experiment
+from meshtrial.plan.traffic import REQUEST, Source, Unit
+from meshtrial.plan.words import match_words, source_words
 
 
 def who(experiment: Experiment) -> str:
-    """Who takes part and how they are told apart: `path /recommend, by header x-user-id`."""
-    match = experiment.match
-    conditions = [f"path {match.path_prefix}"] if match.path_prefix is not None else []
-    conditions += [f"route {match.route}"] if match.route is not None else []
-    unit = "request" if experiment.unit.kind == "request" else f"header {experiment.unit.header}"
-    return f"{' on '.join(conditions) or 'every request'}, by {unit}"
+    """Who takes part and how they are told apart: `requests on route recommend, by header x-user-id`."""
+    return f"{match_words(experiment.match)}, by {unit_words(experiment.unit)}"
 
 
-def share(experiment: Experiment, arm: Arm) -> str:
-    """An arm's share of the units: `12.5%`."""
-    return f"{float(experiment.share(arm)) * 100:.12g}%"
+def unit_words(unit: Unit) -> str:
+    """A unit: `request`, `cookie sid, minted for 400 days`, `group header x-store of header x-user-id`."""
+    if unit.member is not None:
+        return f"group {_source(unit.source)} of {_source(unit.member)}"
+    words = _source(unit.source)
+    if unit.mint is not None:
+        words += f", minted for {days(unit.mint)}"
+    if unit.switchback is not None:
+        window = unit.switchback
+        words += f" in windows of {days(window.window)}"
+        words += f" from {days(window.offset)}" if window.offset else ""
+        words += f", the first {days(window.washout)} not analysed" if window.washout else ""
+    return words
+
+
+def _source(source: Source) -> str:
+    return "request" if source == REQUEST else source_words(source)
+
+
+def share(experiment: Experiment, arm: Arm, cohort: str = DEFAULT_COHORT) -> str:
+    """An arm's share of a cohort's units under the present ramp: `12.5%`."""
+    return percent(experiment.share(arm, cohort))
+
+
+def percent(part: Fraction) -> str:
+    """A share in percent: `12.5%`."""
+    return f"{float(part) * 100:.12g}%"
 
 
 def days(seconds: int) -> str:
