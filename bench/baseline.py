@@ -52,13 +52,13 @@ class Baseline:
         """The arm by MD5, as headers for the route and as metadata for the access log."""
         experiment = self._experiment
         headers = {h.key: h.raw_value.decode() for h in request.request_headers.headers.headers}
-        user = headers[experiment.unit.header]
-        digest = hashlib.md5(f"{experiment.salt}:{user}".encode(), usedforsecurity=False)
-        bucket = int(digest.hexdigest(), 16) % experiment.buckets
-        treatment = experiment.treatments()[0]
-        arm = treatment if bucket < treatment.width else experiment.control
+        user = headers[experiment.unit.source.name]
+        digest = hashlib.md5(f"{experiment.bucketing.salt}:{user}".encode(), usedforsecurity=False)
+        bucket = int(digest.hexdigest(), 16) % experiment.bucketing.buckets
+        treatment = experiment.splits[0].lanes[0]
+        arm = treatment.arm if bucket < treatment.live else experiment.control
         arms = f"{experiment.id}={arm.id}"
-        changes = {"x-meshtrial-cluster": arm.cluster, **dict(arm.headers), "x-meshtrial-arms": arms}
+        changes = {"x-meshtrial-cluster": arm.cluster or "", **dict(arm.headers), "x-meshtrial-arms": arms}
         response = ProcessingResponse(
             request_headers=PhaseResponse(
                 response=CommonResponse(
@@ -69,7 +69,8 @@ class Baseline:
                                 append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
                             )
                             for name, value in changes.items()
-                        ]
+                        ],
+                        remove_headers=["meshtrial-force"],
                     ),
                     clear_route_cache=True,
                 )

@@ -13,19 +13,22 @@ from prometheus_client import CollectorRegistry
 
 from meshtrial.assign.decide import decide
 from meshtrial.doors.counters import Counters
+from meshtrial.doors.desk import Desk
 from meshtrial.doors.ext_proc_pb2 import HeaderMap, HeaderValue, HttpHeaders, ProcessingRequest
 from meshtrial.doors.in_force import InForce
-from meshtrial.doors.reading import REQUEST_TIME, read_request
-from meshtrial.doors.session import Desk, Session
-from meshtrial.names import EXT_PROC_FILTER, Plane, SpanName
+from meshtrial.doors.reading import read_request
+from meshtrial.doors.session import Session
+from meshtrial.names import EXT_PROC_FILTER, REQUEST_TIME, Plane, SpanName
 from meshtrial.plan.model import Plan
 from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
 from meshtrial.record.exposure import exposure_attributes
 from meshtrial.record.otlp_http import Sent
-from meshtrial.record.recorder import ExposureRecorder
+from meshtrial.record.recent import Recent
+from meshtrial.record.recorder import SpoolRecorder
 from meshtrial.record.span import Timing, span_record
 from meshtrial.record.spool import Spool
+from meshtrial.state.sticky import StickyMemory
 
 _CALLS = 4000
 _REPEATS = 5
@@ -41,27 +44,34 @@ def parts_us(plan: Plan, directory: Path) -> dict[str, float]:
     counters = Counters(CollectorRegistry())
     messages = [_message(number) for number in range(_CALLS)]
     parsed = [ProcessingRequest.FromString(message) for message in messages]
-    requests = [read_request(message)[0] for message in parsed]
+    requests = [read_request(message, in_force.needs)[0] for message in parsed]
     decisions = [decide(request, plan) for request in requests]
     pseudonyms = [key.pseudonym("header:x-user-id", str(number).encode()) for number in range(_CALLS)]
-    exposures = [
-        exposure_attributes(decision[0], plan, Plane.EXT_PROC, pseudonym, key.id)
-        for decision, pseudonym in zip(decisions, pseudonyms, strict=True)
-    ]
+    exposures = [exposure_attributes(decision[0], plan, Plane.EXT_PROC, key) for decision in decisions]
     timing = Timing(time.time_ns(), time.time_ns())
     plain = Baseline(plan, secret)
     delivery = Delivery(Spool(directory / "spool"), lambda _: Sent())
     try:
-        desk = Desk(lambda: in_force, key, ExposureRecorder(delivery), counters, 0, time.time_ns)
+        desk = Desk(
+            in_force=lambda: in_force,
+            key=key,
+            recorder=SpoolRecorder(delivery, key),
+            counters=counters,
+            late_after=0,
+            now=time.time_ns,
+            chance=os.urandom,
+            sticky=StickyMemory(),
+            recent=Recent(),
+        )
         return {
             "message to protobuf": _best(lambda i: ProcessingRequest.FromString(messages[i])),
-            "protobuf to request": _best(lambda i: read_request(parsed[i])),
+            "protobuf to request": _best(lambda i: read_request(parsed[i], in_force.needs)),
             "request to decision": _best(lambda i: decide(requests[i], plan)),
             "pseudonym of the unit": _best(lambda i: key.pseudonym("header:x-user-id", messages[i][:8])),
             "decision to answer's bytes": _best(lambda i: answers.answer(decisions[i], pseudonyms[i])),
             "counters": _best(lambda i: counters.decided(decisions[i], 1000)),
             "exposure's attributes": _best(
-                lambda i: exposure_attributes(decisions[i][0], plan, Plane.EXT_PROC, pseudonyms[i], key.id)
+                lambda i: exposure_attributes(decisions[i][0], plan, Plane.EXT_PROC, key)
             ),
             "exposure's span to bytes": _best(
                 lambda i: span_record(SpanName.EXPOSURE, exposures[i], _PARENT, os.urandom(24), timing)

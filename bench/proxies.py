@@ -16,6 +16,7 @@ from meshtrial.emit.envoy import envoy as emitted
 from meshtrial.emit.target import Target
 from meshtrial.names import EXT_PROC_FILTER
 from meshtrial.plan.model import Plan
+from meshtrial.plan.needs import needs_of
 
 ANYWHERE = "127.0.0.1:0"
 _NOBODY = "127.0.0.1:1"
@@ -34,7 +35,7 @@ def configuration(
         sidecar: `HOST:PORT` of what decides; without it the filter that asks is left out.
         collector: `HOST:PORT` that Envoy's own spans go to; without it there are none.
     """
-    names = {arm.cluster for experiment in plan.experiments for arm in experiment.arms}
+    names = needs_of(plan).clusters
     target = Target(
         listen=ANYWHERE,
         endpoints=dict.fromkeys(names, (upstream,)),

@@ -22,6 +22,7 @@ from meshtrial.doors.ext_proc_pb2 import (
     ProcessingResponse,
 )
 from meshtrial.doors.reading import read_request
+from meshtrial.plan.needs import needs_of
 from meshtrial.pseudonym import PseudonymKey
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +161,7 @@ def test_the_baseline_gives_the_same_answers_as_the_sidecar() -> None:
             HeaderValue(key="x-user-id", raw_value=user),
         ]
         message = ProcessingRequest(request_headers=HttpHeaders(headers=HeaderMap(headers=headers)))
-        decision = decide(read_request(message)[0], plan)
+        decision = decide(read_request(message, needs_of(plan))[0], plan)
         arms.add(decision[0].arm.id)
 
         ours = ProcessingResponse.FromString(

@@ -28,9 +28,9 @@ def mutation_of(decision: Decision, plan: Plan) -> Mutation:
         return Mutation((), ())
     headers: dict[str, str] = {}
     for assignment in sorted(decision, key=_rank):
-        headers.update(assignment.arm.headers)
         if assignment.arm.cluster is not None:
             headers[Header.CLUSTER] = assignment.arm.cluster
+        headers.update(assignment.arm.headers)
     if arms := arms_text(decision):
         headers[Header.ARMS] = arms
     dropped = [name for name in plan.owned_headers() if name not in headers]
