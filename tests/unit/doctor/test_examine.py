@@ -36,10 +36,13 @@ def changed(old: str, new: str, text: str = BASE) -> str:
 
 
 @pytest.mark.parametrize("path", EMITTED, ids=lambda path: path.name)
-def test_nothing_is_wrong_with_what_is_emitted(path: Path) -> None:
+def test_nothing_is_wrong_with_what_is_emitted_but_that_it_lacks_your_authentication(path: Path) -> None:
     plan = load(path.read_text(), path.name)
+    needs = needs_of(plan)
+    target = target_for(plan, endpoints=dict.fromkeys(needs.clusters, ("127.0.0.1:8000",)))
 
-    assert found(envoy(plan, target_for(plan)), needs=needs_of(plan)) == []
+    said = [check for check, _ in found(envoy(plan, target), needs=needs)]
+    assert said == ["authentication-late"] * len(needs.metadata)
 
 
 @pytest.mark.parametrize(
