@@ -11,6 +11,7 @@ from meshtrial.plan.needs import Needs
 
 _EXT_PROC = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor"
 _ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+_FILTERS = "envoy.filters.http."
 _MAY_REFUSE = {
     "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
@@ -58,18 +59,23 @@ def _is_ours(one: Filter) -> bool:
     return any(METADATA_NAMESPACE in name for name in names)
 
 
+def _writes(one: Filter, namespace: str) -> bool:
+    kind = f"envoy.extensions.filters.http.{namespace.removeprefix(_FILTERS)}."
+    return one.name == namespace or one.kind.startswith(kind)
+
+
 def _authentication(
     ours: Filter, before: tuple[Filter, ...], after: tuple[Filter, ...], needs: Needs
 ) -> Iterator[Finding]:
     for namespace in needs.metadata:
-        # By convention a filter writes under its own name.
-        kind = f"{namespace.removeprefix('envoy.filters.http.')}."
-        if not any(one.name == namespace or f".http.{kind}" in one.kind for one in before):
-            late = next((one for one in after if one.name == namespace or f".http.{kind}" in one.kind), None)
-            where = "runs after" if late is not None else "is missing before"
-            yield checks.AUTHENTICATION_LATE.at(
-                (late or ours).place, f"`{namespace}`, which holds the plan's unit, {where} `{ours.name}`"
-            )
+        # By convention a filter writes under its own name; who writes elsewhere cannot be told.
+        if not namespace.startswith(_FILTERS) or any(_writes(one, namespace) for one in before):
+            continue
+        late = next((one for one in after if _writes(one, namespace)), None)
+        where = "runs after" if late is not None else "is missing before"
+        yield checks.AUTHENTICATION_LATE.at(
+            (late or ours).place, f"`{namespace}`, which holds the plan's unit, {where} `{ours.name}`"
+        )
     for one in after:
         if one.kind in _MAY_REFUSE:
             yield checks.AUTHENTICATION_AFTER.at(one.place, f"`{one.name}` runs after `{ours.name}`")

@@ -22,8 +22,6 @@ PLANS = Path(__file__).parents[2] / "plans" / "good"
 BASE = (FILES / "good" / "base.yaml").read_text()
 EMITTED = sorted(path for path in PLANS.iterdir() if "route:" not in path.read_text())
 """Plans that match on a route of somebody else's are refused by the emitter."""
-OWN = "envoy.filters.http.jwt_authn"
-"""What verifies tokens is no part of an emitted configuration."""
 
 
 def found(*texts: str, needs: Needs = NEEDS) -> list[tuple[str, str]]:
@@ -38,11 +36,13 @@ def changed(old: str, new: str, text: str = BASE) -> str:
 
 
 @pytest.mark.parametrize("path", EMITTED, ids=lambda path: path.name)
-def test_nothing_is_wrong_with_what_is_emitted(path: Path) -> None:
+def test_nothing_is_wrong_with_what_is_emitted_but_that_it_lacks_your_authentication(path: Path) -> None:
     plan = load(path.read_text(), path.name)
+    needs = needs_of(plan)
+    target = target_for(plan, endpoints=dict.fromkeys(needs.clusters, ("127.0.0.1:8000",)))
 
-    missing = [check for check, _ in found(envoy(plan, target_for(plan)), needs=needs_of(plan))]
-    assert missing == (["authentication-late"] if OWN in needs_of(plan).metadata else [])
+    said = [check for check, _ in found(envoy(plan, target), needs=needs)]
+    assert said == ["authentication-late"] * len(needs.metadata)
 
 
 @pytest.mark.parametrize(

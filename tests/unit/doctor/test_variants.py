@@ -226,3 +226,11 @@ def test_a_second_listener_that_leads_to_the_models_unasked_is_found() -> None:
     assert found("  clusters:\n", other + "  clusters:\n") == ["no filter of this chain asks the sidecar"]
     elsewhere = other.replace("cluster: model-v", "cluster: shop-v")
     assert found("  clusters:\n", elsewhere + "  clusters:\n") == []
+
+
+def test_metadata_that_no_filter_is_named_after_may_come_from_any() -> None:
+    received = "receiving_namespaces: {untyped: [meshtrial]}}"
+    forwarded = received.replace("}}", "}, forwarding_namespaces: {untyped: [tenants]}}")
+
+    assert found(received, forwarded, metadata=("tenants",)) == []
+    assert found(received, received, metadata=("tenants",)) == ["the namespace `tenants` is not forwarded"]
