@@ -108,7 +108,8 @@ async def watch(parts: Sequence[Part], stop: asyncio.Event) -> int:
     for task in (*ends, stopped):
         task.cancel()
     for part in parts:
-        status = status or await part.stop()
+        ended = await part.stop()
+        status = status or ended
     return status
 
 
