@@ -29,6 +29,8 @@ class _Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    do_POST = do_GET
+
     def _ask_on(self) -> object:
         """What the next model answered; None where there is none."""
         if self.server.onward is None:
