@@ -1,7 +1,7 @@
-"""A Hypothesis strategy of valid plan documents, and how a document is written out."""
+"""Hypothesis strategies of valid plan documents, and how a document is written out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,11 +16,12 @@ Document = dict[str, Any]
 names = st.from_regex(r"[a-z][a-z0-9_.-]{0,12}", fullmatch=True)
 _printable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp", "Cn", "Cf"]), max_size=20)
 _visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=20)
-_header_names = st.from_regex(r"x-[A-Za-z0-9!#$%&'*+.^_`|~-]{1,10}", fullmatch=True).filter(
-    lambda name: not name.lower().startswith(("x-meshtrial-", "x-envoy-", "x-unit-", "x-request-id"))
-)
+_token = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,10}"
 _durations = st.tuples(st.integers(1, 520), st.sampled_from("smhdw")).map(lambda t: f"{t[0]}{t[1]}")
 _BUCKETS = (2, 5, 10, 100, 1000, 4096, 10_000, 1_000_000)
+_NAMESPACES = ("envoy.filters.http.jwt_authn", "own")
+_MINTED = {"mt-a": "400d", "mt-b": "30d"}
+"""Cookies that are minted and the one age that each has."""
 
 
 def written(document: object) -> str:
@@ -53,16 +54,131 @@ def metrics(draw: st.DrawFn) -> Document:
     return {"kind": "mean", "outcome": draw(names), "value": draw(names), "window": window}
 
 
+def percent(width: int, buckets: int) -> str:
+    """Some buckets of all, as a percentage."""
+    return f"{(Decimal(width) * 100 / buckets).normalize():f}%"
+
+
+def read_headers() -> st.SearchStrategy[str]:
+    """Names of headers that a plan reads; no arm sets one of them."""
+    return st.sampled_from(["x-r-a", "X-R-B", "x-r-c", "cookie"])
+
+
 @st.composite
-def arms(draw: st.DrawFn, buckets: int) -> Document:
-    """Two to five arms whose weights fall on whole buckets and sum to 100."""
+def sources(draw: st.DrawFn) -> Document:
+    """Where a value stands in a request."""
+    carrier = draw(st.sampled_from(["header", "cookie", "query", "metadata"]))
+    if carrier == "header":
+        return {carrier: draw(read_headers())}
+    if carrier == "metadata":
+        path = draw(st.lists(st.from_regex(r"[!-\-/-~]{1,8}", fullmatch=True), min_size=1, max_size=3))
+        return {carrier: {"namespace": draw(st.sampled_from(_NAMESPACES)), "path": path}}
+    return {carrier: draw(st.from_regex(_token, fullmatch=True))}
+
+
+@st.composite
+def tests_of_values(draw: st.DrawFn) -> Document:
+    """A condition on a value."""
+    operands: dict[str, st.SearchStrategy[Any]] = {
+        "in": st.lists(_printable, min_size=1, max_size=4),
+        "not_in": st.lists(_printable, min_size=1, max_size=4),
+        "exists": st.booleans(),
+        "prefix": _printable.filter(bool),
+        "regex": st.sampled_from([r"a+\.b", "[^@]+@(x|y)", "", r"\pL{1,3}"]),
+        "semver": st.sampled_from([">=1.2.0", ">=1.2.0  <2.0.0-rc.1", "!=1.0.0", "1.0.0"]),
+        "less_than": between("-1000", "1000", 3),
+        "greater_than": st.integers(-10, 10),
+    }
+    operator = draw(st.sampled_from([*operands]))
+    return {**draw(sources()), operator: draw(operands[operator])}
+
+
+def audiences(cohorts: Sequence[str] = (), depth: int = 2) -> st.SearchStrategy[list[Document]]:
+    """Conditions of every kind, some of which name these cohorts."""
+    conditions = [
+        tests_of_values(),
+        st.integers(1, 9999).map(lambda hundredths: {"percentage": percent(hundredths, 10_000)}),
+    ]
+    if depth:
+        conditions.append(audiences(cohorts, depth - 1).map(lambda inner: {"any": inner}))
+    if cohorts:
+        conditions.append(st.sampled_from(cohorts).map(lambda cohort: {"cohort": cohort}))
+    return st.lists(st.one_of(conditions), min_size=1, max_size=3)
+
+
+@st.composite
+def units(draw: st.DrawFn, *, switchbacks: bool = True) -> Document:
+    """A unit of any kind."""
+    kind = draw(st.sampled_from(["plain", "request", "mint", "group", *(["switchback"] * switchbacks)]))
+    if kind == "request":
+        return {"request": True}
+    if kind == "mint":
+        cookie = draw(st.sampled_from([*_MINTED]))
+        return {"cookie": cookie, "mint": {"max_age": _MINTED[cookie]}}
+    plain = draw(st.just({"header": f"x-unit-{draw(st.integers(0, 2))}"}) | sources())
+    if kind == "group":
+        members = {"request": True} if draw(st.booleans()) else {"header": "x-member"}
+        return {"group": plain, "members": members}
+    if kind == "switchback":
+        window = draw(st.integers(2, 520))
+        found: Document = {"key": plain, "window": f"{window}m"}
+        for key in draw(st.sets(st.sampled_from(["offset", "washout"]))):
+            seconds = draw(st.integers(0, window * 60 - 1))
+            found[key] = f"{seconds}s" if seconds else 0
+        return {"switchback": found}
+    return plain
+
+
+@st.composite
+def matches(draw: st.DrawFn) -> Document:
+    """Conditions on requests besides the path."""
+    whole: dict[str, st.SearchStrategy[Any]] = {
+        "route": _printable.filter(bool),
+        "host": st.sampled_from(["example.com", "Shop.Example.com", "[::1]"]),
+        "method": st.sampled_from(["GET", "POST"]),
+        "headers": st.fixed_dictionaries({}, optional=dict.fromkeys(("x-r-a", "X-R-B"), _visible)).filter(
+            bool
+        ),
+    }
+    return {key: draw(whole[key]) for key in draw(st.sets(st.sampled_from([*whole])))}
+
+
+@st.composite
+def bucketings(draw: st.DrawFn, number: int, *, bare: bool = False) -> Document:
+    """Hash, buckets and a salt that differs from every other of a document by its number."""
+    found: Document = {"buckets": draw(st.sampled_from(_BUCKETS))}
+    if draw(st.booleans()):
+        found["hash"] = draw(st.sampled_from(["md5", "xxh64", "murmur2"]))
+    if found["buckets"] == 10_000 and draw(st.booleans()):
+        del found["buckets"]
+    if draw(st.booleans()):
+        # The number keeps salts apart, and the colon keeps them apart from ids.
+        found["salt"] = "" if bare and draw(st.booleans()) else f"{draw(_printable)}:{number}"
+    return found
+
+
+def _widths(draw: st.DrawFn, arms: int, buckets: int) -> list[int]:
+    cuts = sorted(draw(st.lists(st.integers(0, buckets), min_size=arms - 1, max_size=arms - 1)))
+    return [end - start for start, end in zip([0, *cuts], [*cuts, buckets], strict=True)]
+
+
+@st.composite
+def arms(draw: st.DrawFn, buckets: int, number: int, cohorts: Sequence[str], *, choosing: bool) -> Document:
+    """Two to five arms whose weights fall on whole buckets and sum to 100, for each cohort too."""
     ids = draw(st.lists(names, min_size=2, max_size=5, unique=True))
-    cuts = sorted(draw(st.lists(st.integers(0, buckets), min_size=len(ids) - 1, max_size=len(ids) - 1)))
-    widths = [end - start for start, end in zip([0, *cuts], [*cuts, buckets], strict=True)]
-    made: Document = {}
-    for arm_id, width in zip(ids, widths, strict=True):
-        made[arm_id] = {"weight": Decimal(width) * 100 / buckets, "cluster": draw(_visible)}
-        headers = draw(st.dictionaries(_header_names, _visible, max_size=3))
+    made: Document = {arm_id: {} for arm_id in ids}
+    weighed: set[str] = draw(st.sets(st.sampled_from(cohorts))) if cohorts else set()
+    shares = {
+        cohort: [Decimal(width) * 100 / buckets for width in _widths(draw, len(ids), buckets)]
+        for cohort in ("default", *sorted(weighed))
+    }
+    for place, arm_id in enumerate(ids):
+        weights = {cohort: of_arms[place] for cohort, of_arms in shares.items()}
+        made[arm_id]["weight"] = weights if bool(weighed) or draw(st.booleans()) else weights["default"]
+        if choosing:
+            made[arm_id]["cluster"] = draw(_visible)
+        own = st.from_regex(rf"[xX]-s{number}-{_token}", fullmatch=True)
+        headers = draw(st.dictionaries(own, _visible, max_size=3))
         if headers and len({name.lower() for name in headers}) == len(headers):
             made[arm_id]["headers"] = headers
     return made
@@ -92,35 +208,88 @@ def decisions(draw: st.DrawFn, measured: Document) -> Document:
 
 
 @st.composite
+def layers(draw: st.DrawFn) -> Document:
+    """Layers with units, holdouts and salts of their own."""
+    found: Document = {}
+    for number, layer in enumerate(draw(st.lists(names, max_size=2, unique=True))):
+        found[layer] = {"unit": draw(units(switchbacks=False)), **draw(bucketings(number))}
+        found[layer].setdefault("salt", f":{number}")
+        if draw(st.booleans()):
+            buckets = found[layer].get("buckets", 10_000)
+            found[layer]["holdout"] = percent(draw(st.integers(0, buckets - 1)), buckets)
+    return found
+
+
+@st.composite
+def experiments(
+    draw: st.DrawFn, number: int, measured: Document, cohorts: Sequence[str], *, layer: bool
+) -> Document:
+    """An experiment on a path of its own, or one that sets headers of its own, on any."""
+    bucketing = draw(bucketings(number + 10, bare=number == 0))
+    choosing = draw(st.booleans())
+    split = draw(arms(bucketing.get("buckets", 10_000), number, cohorts, choosing=choosing))
+    found: Document = {
+        "arms": split,
+        "control": draw(st.sampled_from(sorted(split))),
+        "decision": draw(decisions(measured)),
+        **bucketing,
+    }
+    match = draw(matches())
+    if choosing or draw(st.booleans()):
+        match["path_prefix"] = f"/{number}/{draw(st.sampled_from(['', 'a', 'a/b']))}"
+    if match:
+        found["match"] = match
+    if not layer:
+        found["unit"] = draw(units())
+        again = not found["unit"].keys() & {"request", "switchback"}
+    else:
+        again = False
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "audience": audiences(cohorts),
+        "strata": st.lists(read_headers(), min_size=1, max_size=3, unique_by=str.lower),
+        "ramp": st.integers(0, 1000).map(lambda tenths: percent(tenths, 1000)),
+        "paused": st.booleans(),
+        "killed": st.booleans(),
+        "carry": st.booleans(),
+        "sticky": st.booleans() if again else st.just(value=False),
+        "exposures": st.sampled_from(["first", "all"]),
+        "outcomes": st.booleans().map(lambda told: {"response_header": told}),
+    }
+    return found | {key: draw(optional[key]) for key in sorted(draw(st.sets(st.sampled_from([*optional]))))}
+
+
+@st.composite
 def plan_documents(draw: st.DrawFn, max_experiments: int = 3) -> Document:
-    """A valid plan document: one to `max_experiments` experiments, each on a path of its own."""
+    """A valid plan document of up to `max_experiments` experiments, with anything that may stand in one."""
     measured = draw(st.dictionaries(names, metrics(), min_size=1, max_size=3))
-    ids = draw(st.lists(names, min_size=1, max_size=max_experiments, unique=True))
-    experiments: Document = {}
-    for index, experiment_id in enumerate(ids):
-        buckets = draw(st.sampled_from(_BUCKETS))
-        split = draw(arms(buckets))
-        unit = draw(st.sampled_from([{"request": True}, {"header": f"x-unit-{index}"}]))
-        experiment: Document = {
-            "unit": unit,
-            "arms": split,
-            "control": draw(st.sampled_from(sorted(split))),
-            "decision": draw(decisions(measured)),
-            "buckets": buckets,
-        }
-        if buckets == 10_000 and draw(st.booleans()):
-            del experiment["buckets"]
-        if draw(st.booleans()):
-            experiment["hash"] = "md5"
-        if draw(st.booleans()):
-            # The number keeps salts apart, and the colon keeps them apart from ids.
-            experiment["salt"] = "" if index == 0 and draw(st.booleans()) else f"{draw(_printable)}:{index}"
-        if len(ids) > 1 or draw(st.booleans()):
-            experiment["match"] = {"path_prefix": f"/{index}/{draw(st.sampled_from(['', 'a', 'a/b']))}"}
-            if draw(st.booleans()):
-                experiment["match"]["route"] = draw(_printable.filter(bool))
-        experiments[experiment_id] = experiment
-    return {"apiVersion": "meshtrial/v1", "metrics": measured, "experiments": experiments}
+    cohorts = draw(st.dictionaries(names.filter(lambda name: name != "default"), audiences(), max_size=3))
+    shared = draw(layers())
+    left = {layer: _slices(draw, found) for layer, found in shared.items()}
+    made: Document = {}
+    for number, experiment in enumerate(
+        draw(st.lists(names, min_size=1, max_size=max_experiments, unique=True))
+    ):
+        layer = draw(st.sampled_from([None, *(layer for layer, slices in left.items() if slices)]))
+        made[experiment] = draw(experiments(number, measured, [*cohorts], layer=layer is not None))
+        if layer is not None:
+            made[experiment] |= {"layer": layer, "slice": left[layer].pop()}
+    document: Document = {"apiVersion": "meshtrial/v1", "metrics": measured, "experiments": made}
+    if cohorts:
+        document["cohorts"] = cohorts
+    if shared:
+        document["layers"] = shared
+    return document
+
+
+def _slices(draw: st.DrawFn, layer: Document) -> list[list[str]]:
+    """Slices of a layer that do not overlap; the first one may reach into the holdout."""
+    buckets = layer.get("buckets", 10_000)
+    held = int(Decimal(layer.get("holdout", "0%")[:-1]) * buckets / 100)
+    edges = sorted(draw(st.sets(st.integers(held + 1, buckets), min_size=1, max_size=3)))
+    starts = [draw(st.sampled_from([0, held])), *edges]
+    return [
+        [percent(start, buckets), percent(end, buckets)] for start, end in zip(starts, edges, strict=False)
+    ]
 
 
 def loaded(document: Document) -> Plan:

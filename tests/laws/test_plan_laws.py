@@ -29,17 +29,21 @@ def test_the_canonical_document_is_a_plan_that_means_the_same(plan: Plan) -> Non
 @given(plans())
 def test_the_digest_is_the_sha256_of_the_canonical_document_which_is_json(plan: Plan) -> None:
     assert plan.digest == hashlib.sha256(plan.canonical.encode()).hexdigest()
-    assert [*json.loads(plan.canonical)] == ["apiVersion", "experiments", "metrics"]
+    document = json.loads(plan.canonical)
+    assert [*document] == sorted(document)
+    assert {"apiVersion", "experiments", "metrics"} <= document.keys()
 
 
 @SLOW
 @given(plan_documents(), st.randoms(use_true_random=False))
-def test_the_order_of_keys_does_not_matter_except_for_arms(document: Document, chance: random.Random) -> None:
+def test_the_order_of_keys_does_not_matter_except_for_arms_and_cohorts(
+    document: Document, chance: random.Random
+) -> None:
     def shuffled(value: Any, key: str = "") -> Any:
         if not isinstance(value, dict):
             return [shuffled(item) for item in value] if isinstance(value, list) else value
         entries = [(k, shuffled(v, k)) for k, v in value.items()]
-        if key != "arms":
+        if key not in {"arms", "cohorts"}:
             chance.shuffle(entries)
         return dict(entries)
 
@@ -59,7 +63,7 @@ def test_block_style_means_the_same_as_flow_style(document: Document) -> None:
     assert load(text, "plan.yaml") == loaded(document)
 
 
-FREE = {"metrics", "experiments", "arms", "headers"}
+FREE = {"metrics", "experiments", "arms", "headers", "layers", "cohorts"}
 """Mappings whose keys are ids of the user's own choice."""
 
 

@@ -37,7 +37,7 @@ def read_source(fields: Fields) -> Source | None:
         pattern, rule, form = (
             _PARAMETER,
             Rule.QUERY_NAME,
-            "a parameter's name is 1 to 128 characters, no blank",
+            "a parameter is 1 to 128 characters, no blank",
         )
     if pattern.fullmatch(text):
         return Source(carrier, text)

@@ -1,34 +1,18 @@
 import pytest
 
 from meshtrial.errors import PlanError
-from meshtrial.plan.model import Match
-from meshtrial.plan.rules import common_request
 from plan_values import on, plan_of
 
-
-@pytest.mark.parametrize(
-    ("one", "other", "example"),
-    [
-        (Match(None, None), Match(None, None), "path /"),
-        (Match(None, "/a"), Match(None, None), "path /a"),
-        (Match(None, "/a"), Match(None, "/a"), "path /a"),
-        (Match(None, "/a"), Match(None, "/ab"), "path /ab"),
-        (Match("r", None), Match(None, "/a"), "path /a on route r"),
-        (Match("r", "/a"), Match("r", "/a/b"), "path /a/b on route r"),
-        (Match(None, "/a"), Match(None, "/b"), None),
-        (Match(None, "/a/"), Match(None, "/ab"), None),
-        (Match("r", None), Match("s", None), None),
-        (Match("r", "/a"), Match("s", "/a"), None),
-        (Match("r", "/a"), Match("r", "/b"), None),
-    ],
-)
-def test_two_matches_have_a_common_request_or_none(one: Match, other: Match, example: str | None) -> None:
-    assert common_request(one, other) == example
-    assert common_request(other, one) == example
+BARE = {"v1": {"weight": 50, "cluster": "model-v1"}, "v2": {"weight": 50, "cluster": "model-v2"}}
 
 
 def test_each_experiment_is_held_against_all_before_it_and_each_conflict_is_told_once() -> None:
-    document = {"a": on("/a"), "b": on("/b"), "c": on("/b/c"), "d": on("/b/c/d", salt="a")}
+    document = {
+        "a": on("/a"),
+        "b": on("/b"),
+        "c": on("/b/c", arms=BARE),
+        "d": on("/b/c/d", arms=BARE, salt="a"),
+    }
     with pytest.raises(PlanError) as refused:
         plan_of(document)
 
@@ -45,3 +29,21 @@ def test_each_experiment_is_held_against_all_before_it_and_each_conflict_is_told
         ),
         ("$.experiments.d", "salts-equal", "has the same salt as `a`: their splits would be correlated"),
     ]
+
+
+HEADERS = {
+    "old": {"weight": 50, "headers": {"x-ranker": "old"}},
+    "new": {"weight": 50, "headers": {"x-ranker": "new"}},
+}
+
+
+def test_one_experiment_may_choose_the_cluster_and_others_set_different_headers_on_one_request() -> None:
+    other = {"a": {"weight": 50, "headers": {"x-tone": "a"}}, "b": {"weight": 50}}
+
+    assert (
+        len(plan_of({"a": on("/a"), "b": on("/a", arms=HEADERS), "c": on("/a", arms=other)}).experiments) == 3
+    )
+
+
+def test_one_header_may_be_set_by_two_experiments_that_share_no_request() -> None:
+    assert len(plan_of({"a": on("/a", arms=HEADERS), "b": on("/b", arms=HEADERS)}).experiments) == 2
