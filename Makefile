@@ -15,7 +15,7 @@ demo: $(VENV)/.all ## A real A/B test of two models through a real Envoy, in two
 test: lint types unit ## Everything that CI runs
 
 proof: $(VENV)/.test ## The long form of the tests: many more faults and inputs
-	MESHTRIAL_PROOF=1 $(BIN)/python -m pytest --override-ini timeout=3000 tests/calibration tests/laws tests/unit/record tests/doors tests/e2e
+	MESHTRIAL_PROOF=1 $(BIN)/python -m pytest --override-ini timeout=3000 tests/calibration tests/laws tests/unit/assign tests/unit/record tests/doors tests/e2e
 
 lint: $(VENV)/.test ## Style, format, and what may import what
 	@$(BIN)/ruff check .

@@ -1,137 +1,94 @@
-"""What holds of every assignment, and what chance may not show in many."""
+"""What holds of every assignment."""
 
-import hashlib
 import math
 import random
 import re
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from fractions import Fraction
-from itertools import combinations
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, chisquare
 
-from meshtrial.assign.bucket import arm_of, bucket_of, lanes
-from meshtrial.assign.decide import Decision, decide
+from meshtrial.assign.baggage import Carried
+from meshtrial.assign.bucket import arm_of, bucket_of, hash_of, hashed_key
+from meshtrial.assign.decide import Assignment, Decision, decide
 from meshtrial.assign.mutation import arms_text, mutation_of
 from meshtrial.assign.request import Request
 from meshtrial.assign.unit import NoUnit
 from meshtrial.names import Reason
-from meshtrial.plan.model import Plan
-from plan_documents import Document, loaded, plan_documents, plans
-from plan_values import experiment, plan_of
+from meshtrial.plan.bucketing import MAX_BUCKETS, MAX_MURMUR_BUCKETS
+from meshtrial.plan.model import Bucketing, Experiment, Hash, Mode
+from proof import often
+from small_plans import Document, contexts, documents, loaded, pseudonym, requests
 
-SLOW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-
-
-@st.composite
-def requests(draw: st.DrawFn, plan: Plan) -> Request:
-    """Any request at all, half of the time with something of what the plan asks for."""
-    paths, routes = [""], [""]
-    names = ["x-request-id", "x-user-id", "x-meshtrial-arms", "x-meshtrial-cluster", *plan.owned_headers()]
-    for found in plan.experiments:
-        paths.append(found.match.path_prefix or "/")
-        routes.append(found.match.route or "")
-        names.append(found.unit.header)
-    path = draw(st.sampled_from(paths)) + draw(st.text(max_size=20))
-    route = draw(st.sampled_from(routes) | st.text(max_size=10))
-    value = st.binary(max_size=30) | st.binary(min_size=1020, max_size=1030)
-    values = st.lists(value | st.sampled_from([b"u1", b"u2"]), max_size=3).map(tuple)
-    headers = draw(st.dictionaries(st.sampled_from(names) | st.text(max_size=5), values, max_size=8))
-    return Request(path, route, headers)
+SLOW = settings(
+    max_examples=often(50, 2000),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    deadline=None,
+)
+BY_UNIT = {Reason.SPLIT, Reason.WASHOUT, Reason.CACHED}
+TO_CONTROL = {Reason.DISABLED, Reason.DEFAULT, Reason.HOLDOUT, Reason.OUTSIDE}
 
 
 @SLOW
-@given(plans(), st.data())
-def test_every_request_has_a_decision_and_the_same_one_each_time(plan: Plan, data: st.DataObject) -> None:
-    request = data.draw(requests(plan))
-    decision = decide(request, plan)
+@given(documents(), st.data())
+def test_every_request_has_a_decision_and_the_same_one_each_time(document: Document, data: Any) -> None:
+    plan = loaded(document)
+    request, context = data.draw(requests()), data.draw(contexts(plan))
+    decision = decide(request, plan, context)
 
-    assert decision == decide(request, plan)
-    assert len(decision) <= 1, "paths of the strategy's experiments are apart"
+    assert decision == decide(replace(request), loaded(document), context)
+    assert [a.experiment.id for a in decision] == sorted({a.experiment.id for a in decision})
     for assignment in decision:
         assert assignment.arm in assignment.experiment.arms
-        if isinstance(assignment.unit, NoUnit):
+        assert (assignment.bucket is not None) == (assignment.reason in BY_UNIT)
+        if assignment.reason in TO_CONTROL:
             assert assignment.arm is assignment.experiment.control
-            assert (assignment.reason, assignment.bucket, assignment.exposed) == (Reason.DEFAULT, None, False)
-        else:
-            assert (assignment.reason, assignment.exposed) == (Reason.SPLIT, True)
-            assert assignment.bucket in range(assignment.experiment.buckets)
+        if assignment.reason in BY_UNIT:
+            assert isinstance(assignment.subject.hashed, bytes)
+            assert assignment.bucket in range(assignment.experiment.bucketing.buckets)
+        assert assignment.exposed == (assignment.reason in {Reason.SPLIT, Reason.CACHED})
+        assert assignment.exposed <= assignment.takes_part
 
 
 @SLOW
-@given(plans(), st.text(min_size=1, max_size=200).filter(lambda t: t.isprintable()))
-def test_the_arm_is_what_a_few_lines_of_hashlib_say(plan: Plan, unit: str) -> None:
-    for found in plan.experiments:
-        key = f"{found.salt}:{unit}" if found.salt else unit
-        bucket = int(hashlib.md5(key.encode()).hexdigest(), 16) % found.buckets
-        owners = [arm.id for arm in found.arms if arm.id != found.control.id for _ in range(arm.width)]
-        owner = owners[bucket] if bucket < len(owners) else found.control.id
-
-        assert bucket_of(unit.encode(), found.salt, found.buckets) == bucket
-        assert arm_of(found, bucket).id == owner
-
-
-@SLOW
-@given(plans())
-def test_lanes_part_the_buckets_exactly_by_the_arms_widths(plan: Plan) -> None:
-    for found in plan.experiments:
-        owned = list(lanes(found))
-
-        assert [lane.start for lane in owned] == [0, *(lane.end for lane in owned[:-1])]
-        assert owned[-1].end == found.buckets
-        assert {lane.arm.id: lane.end - lane.start for lane in owned} == {a.id: a.width for a in found.arms}
-        assert sum((found.share(arm) for arm in found.arms), Fraction()) == 1
-        for lane in owned:
-            edges = {lane.start, lane.end - 1} if lane.end > lane.start else set()
-            assert all(arm_of(found, bucket) is lane.arm for bucket in edges)
-
-
-def arms_by_experiment(decision: Decision) -> dict[str, tuple[str, int | None, str]]:
-    return {a.experiment.id: (a.arm.id, a.bucket, a.experiment.phase) for a in decision}
-
-
-@SLOW
-@given(plan_documents(), st.randoms(use_true_random=False), st.data())
-def test_experiments_that_come_go_move_or_are_renamed_do_not_touch_the_others(
-    document: Document, chance: random.Random, data: st.DataObject
+@given(documents(), st.data())
+def test_at_most_one_experiment_chooses_a_requests_cluster_and_it_is_that_ones(
+    document: Document, data: Any
 ) -> None:
-    (kept, body), *others = document["experiments"].items()
-    renamed = [(f"{name}-renamed", other) for name, other in others[:1]]
-    added = [("one-that-is-added", {**body, "match": {"path_prefix": "/added/"}, "salt": "of the added one"})]
-    around = [*renamed, *others[2:], *added] if "match" in body else []
-    chance.shuffle(around)
-    before, after = loaded(document), loaded({**document, "experiments": dict([*around, (kept, body)])})
-    request = data.draw(requests(before))
+    plan = loaded(document)
+    request, context = data.draw(requests()), data.draw(contexts(plan))
+    decision = decide(request, plan, context)
+    leading = [a for a in decision if a.arm.cluster is not None]
+    choosing = [a for a in leading if a.reason not in TO_CONTROL]
+    controls = {a.arm.cluster for a in leading if a.reason in TO_CONTROL}
 
-    old, new = arms_by_experiment(decide(request, before)), arms_by_experiment(decide(request, after))
-    assert old.get(kept) == new.get(kept)
+    assert len(choosing) <= 1
+    assert len(controls) <= 1
+    expected = choosing[0].arm.cluster if choosing else next(iter(controls), None)
+    assert dict(mutation_of(decision, plan).set).get("x-meshtrial-cluster") == expected
 
 
 @SLOW
-@given(plans(), st.data())
-def test_no_header_that_arms_set_keeps_the_clients_own_value(plan: Plan, data: st.DataObject) -> None:
-    request = data.draw(requests(plan))
-    decision = decide(request, plan)
+@given(documents(), st.data())
+def test_no_header_that_arms_set_keeps_the_clients_own_value(document: Document, data: Any) -> None:
+    plan = loaded(document)
+    decision = decide(data.draw(requests()), plan, data.draw(contexts(plan)))
     mutation = mutation_of(decision, plan)
     if not decision:
         assert (mutation.set, mutation.remove) == ((), ())
         return
-    client = dict.fromkeys(("x-meshtrial-arms", "x-meshtrial-cluster", *plan.owned_headers()), "the client's")
+    client = dict.fromkeys(("meshtrial-force", *plan.owned_headers()), "the client's")
     kept = {name: value for name, value in client.items() if name not in mutation.remove}
-    to_model = {**kept, **dict(mutation.set)}
 
-    assert "the client's" not in to_model.values()
-    (assignment,) = decision
-    assert to_model == {
-        "x-meshtrial-cluster": assignment.arm.cluster,
-        "x-meshtrial-arms": arms_text(decision),
-        **dict(assignment.arm.headers),
-    }
+    assert not {name for name, _ in mutation.set} & set(mutation.remove)
+    assert "the client's" not in {**kept, **dict(mutation.set)}.values()
+    for assignment in decision:
+        if assignment.reason not in TO_CONTROL:
+            assert dict(assignment.arm.headers).items() <= dict(mutation.set).items()
 
 
 # RFC 8941, 3.1.2 (key), 3.2 (dictionary) and 3.3.4 (token), without parameters.
@@ -139,74 +96,268 @@ MEMBER = r"[a-z*][a-z0-9_.*-]*=[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*"
 
 
 @SLOW
-@given(plans(max_experiments=4))
-def test_the_arms_header_is_an_rfc_8941_dictionary_of_tokens(plan: Plan) -> None:
-    everywhere = tuple(
-        assignment
-        for found in plan.experiments
-        for assignment in decide(Request(found.match.path_prefix or "/", found.match.route or "", {}), plan)
-    )
+@given(documents(), st.data())
+def test_the_arms_header_is_an_rfc_8941_dictionary_of_what_is_recorded(document: Document, data: Any) -> None:
+    plan = loaded(document)
+    decision = decide(data.draw(requests()), plan, data.draw(contexts(plan)))
+    text = arms_text(decision)
 
-    assert re.fullmatch(rf"{MEMBER}(, {MEMBER})*", arms_text(everywhere))
-    assert arms_text(everywhere).count("=") == len(plan.experiments)
+    assert text == "" or re.fullmatch(rf"{MEMBER}(, {MEMBER})*", text)
+    assert text.count("=") == sum(a.reason is not Reason.OUTSIDE for a in decision)
 
 
-UNITS = 40_000
-Units = Callable[[], Iterator[str]]
+# Lanes, ramps, slices ---------------------------------------------------------------------------------
 
 
-def sequential() -> Iterator[str]:
-    yield from (str(number) for number in range(UNITS))
+@SLOW
+@given(documents())
+def test_lanes_part_the_buckets_exactly_and_shares_are_counts_of_buckets(document: Document) -> None:
+    for found in loaded(document).experiments:
+        buckets = found.bucketing.buckets
+        for split in found.splits:
+            edges = [0, *(lane.end for lane in split.lanes)]
+            assert [lane.start for lane in split.lanes] == edges[:-1]
+            assert all(lane.start <= lane.live <= lane.end <= buckets for lane in split.lanes)
+            counts = Counter(arm_of(found, split, bucket).id for bucket in range(buckets))
+            for arm in found.arms:
+                assert counts[arm.id] == found.share(arm, split.id) * buckets
 
 
-def like_uuids() -> Iterator[str]:
-    chance = random.Random(1)
-    yield from (str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(UNITS))
+@SLOW
+@given(documents(), st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)).map(sorted))
+def test_a_growing_ramp_only_moves_units_from_control_to_an_arm(document: Document, ramps: list[int]) -> None:
+    small, large = (loaded(ramped(document, hundredths)) for hundredths in ramps)
+
+    for before, after in zip(small.experiments, large.experiments, strict=True):
+        for one, other in zip(before.splits, after.splits, strict=True):
+            for bucket in range(before.bucketing.buckets):
+                was, now = arm_of(before, one, bucket), arm_of(after, other, bucket)
+                assert now.id == was.id or was is before.control
 
 
-def like_addresses() -> Iterator[str]:
-    chance = random.Random(2)
-    for number in range(UNITS):
-        yield f"{chance.choice(['ann', 'bob', 'eve'])}.{number % 997}@{number // 997}.example.com"
+def ramped(document: Document, hundredths: int) -> Document:
+    share = f"{hundredths // 100}.{hundredths % 100:02}%"
+    found = {name: {**body, "ramp": share} for name, body in document["experiments"].items()}
+    return {**document, "experiments": found}
 
 
-FAMILIES = pytest.mark.parametrize("units", [sequential, like_uuids, like_addresses])
+@SLOW
+@given(documents())
+def test_no_bucket_of_a_layer_has_two_owners(document: Document) -> None:
+    plan = loaded(document)
+    for layer in plan.layers:
+        mine = [found for found in plan.experiments if found.layer == layer]
+        owners: list[list[str]] = [[] for _ in range(layer.bucketing.buckets)]
+        for found in mine:
+            start, end = found.slice
+            for bucket in range(max(start, layer.holdout), end):
+                owners[bucket].append(found.id)
+
+        assert all(owned == [] for owned in owners[: layer.holdout])
+        assert all(len(owned) <= 1 for owned in owners)
 
 
-@FAMILIES
-@pytest.mark.parametrize("salt", ["rank-v2", "rank-v3", ""])
-def test_arms_get_their_shares_of_every_family_of_ids_within_chance(units: Units, salt: str) -> None:
-    weights = {"a": 60, "b": 30, "c": 9.5, "d": 0.5}
-    arms = {name: {"weight": weight, "cluster": name} for name, weight in weights.items()}
-    (found,) = plan_of({"rank": experiment(arms, salt=salt)}).experiments
-    counts = Counter(arm_of(found, bucket_of(unit.encode(), salt, 10_000)).id for unit in units())
+@given(st.text(min_size=1, max_size=20).filter(str.isprintable), st.sampled_from(["md5", "xxh64", "murmur2"]))
+def test_a_unit_is_held_out_or_in_exactly_one_slice_of_a_layer(unit: str, hash_: str) -> None:
+    layer = {"unit": {"header": "x-user-id"}, "holdout": "7%", "buckets": 100, "hash": hash_}
+    slices = [("0%", "31%"), ("31%", "32%"), ("32%", "100%")]
+    found = {f"e{n}": layered([start, end]) for n, (start, end) in enumerate(slices)}
+    decision = decide(of_user(unit), loaded(with_layer(layer, found)))
+    reasons = Counter(assignment.reason for assignment in decision)
 
-    for arm in found.arms:
-        share = float(found.share(arm))
-        spread = math.sqrt(UNITS * share * (1 - share))
-        assert abs(counts[arm.id] - UNITS * share) <= 3.29 * spread, arm.id
-
-
-@FAMILIES
-@pytest.mark.parametrize("buckets", [2, 100, 128])
-def test_buckets_are_equally_full_within_chance(units: Units, buckets: int) -> None:
-    counts = Counter(bucket_of(unit.encode(), "rank", buckets) for unit in units())
-
-    assert chisquare([counts[bucket] for bucket in range(buckets)]).pvalue > 0.001
+    assert reasons in ({Reason.HOLDOUT: 3}, {Reason.SPLIT: 1, Reason.OUTSIDE: 2})
+    for assignment in decision:
+        bucket = bucket_of(unit.encode(), Bucketing(Hash(hash_), "shared", 100))
+        start, end = assignment.experiment.slice
+        assert (assignment.reason is Reason.HOLDOUT) == (bucket < 7)
+        assert (assignment.reason is Reason.SPLIT) == (max(start, 7) <= bucket < end)
 
 
-def independence(one: list[bool], other: list[bool]) -> float:
-    """The p-value of Pearson's chi-squared for two sides being independent."""
-    counts = Counter(zip(one, other, strict=True))
-    table = [[counts[a, b] for b in (True, False)] for a in (True, False)]
-    return float(chi2_contingency(table, correction=False).pvalue)
+def layered(slice_: list[str], **keys: Any) -> Document:
+    from plan_values import experiment
+
+    found = {**experiment(), "layer": "shared", "slice": slice_, **keys}
+    del found["unit"]
+    return found
 
 
-def test_twenty_experiments_split_the_same_users_independently() -> None:
-    users = [f"user_{number}".encode() for number in range(10_000)]
-    sides = [[bucket_of(user, f"exp-{number}", 100) < 50 for user in users] for number in range(20)]
-    pairs = [independence(one, other) for one, other in combinations(sides, 2)]
+def with_layer(layer: Document, experiments: Document) -> Document:
+    conversion = {"kind": "proportion", "outcome": "purchase", "window": "7d"}
+    return {
+        "apiVersion": "meshtrial/v1",
+        "metrics": {"conversion": conversion},
+        "layers": {"shared": layer},
+        "experiments": experiments,
+    }
 
-    assert len(pairs) == 190
-    assert min(pairs) > 0.001 / 190
-    assert sum(p < 0.05 for p in pairs) <= 190 * 0.05 + 3.29 * math.sqrt(190 * 0.05 * 0.95)
+
+def of_user(unit: str) -> Request:
+    return Request("/", "", {"x-user-id": [unit.encode()]})
+
+
+# What others do ---------------------------------------------------------------------------------------
+
+
+def told(decision: Decision) -> dict[str, tuple[object, ...]]:
+    return {a.experiment.id: (a.arm, a.reason, a.bucket, a.phase, a.cohort, a.subject) for a in decision}
+
+
+@SLOW
+@given(documents(), st.randoms(use_true_random=False), st.data())
+def test_experiments_that_come_go_move_or_are_renamed_do_not_touch_the_others(
+    document: Document, chance: random.Random, data: Any
+) -> None:
+    plan = loaded(document)
+    kept = data.draw(st.sampled_from([found.id for found in plan.experiments]))
+    others = [(name, body) for name, body in document["experiments"].items() if name != kept]
+    renamed = [(f"{name}-new", body) for name, body in others if chance.random() < 0.7]
+    around = [*renamed, (kept, document["experiments"][kept])]
+    chance.shuffle(around)
+    changed = loaded({**document, "experiments": dict(around)})
+    request, context = data.draw(requests()), data.draw(contexts(plan))
+    alone = replace(context, forced={}, carried={})
+
+    assert told(decide(request, plan, alone)).get(kept) == told(decide(request, changed, alone)).get(kept)
+
+
+@SLOW
+@given(documents(), st.randoms(use_true_random=False), st.data())
+def test_the_order_of_keys_says_nothing_but_of_arms_and_cohorts(
+    document: Document, chance: random.Random, data: Any
+) -> None:
+    plan, shuffled = loaded(document), loaded(reordered(document, chance))
+    request, context = data.draw(requests()), data.draw(contexts(plan))
+
+    assert plan.canonical == shuffled.canonical
+    assert decide(request, plan, context) == decide(request, shuffled, context)
+
+
+def reordered(value: Any, chance: random.Random, key: str = "") -> Any:
+    if isinstance(value, list):
+        return [reordered(inner, chance) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    entries = [(name, reordered(inner, chance, name)) for name, inner in value.items()]
+    if key not in {"arms", "cohorts"}:
+        chance.shuffle(entries)
+    return dict(entries)
+
+
+# Copies -----------------------------------------------------------------------------------------------
+
+CARRIERS: dict[str, Callable[[list[bytes]], Request]] = {
+    "header": lambda values: Request("/", "", {"x-user": values}),
+    "cookie": lambda values: Request("/", "", {"cookie": [b"sid=" + value for value in values]}),
+    "query": lambda values: Request("/?" + "&".join(f"u={v.decode()}" for v in values), "", {}),
+}
+UNITS = {"header": {"header": "x-user"}, "cookie": {"cookie": "sid"}, "query": {"query": "u"}}
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+@given(words=st.lists(st.sampled_from([b"u1", b"u2"]), min_size=2, max_size=4))
+def test_equal_copies_are_one_value_and_different_ones_are_nobody(carrier: str, words: list[bytes]) -> None:
+    from plan_values import experiment, plan_of
+
+    plan = plan_of({"rank": experiment(unit=UNITS[carrier])})
+    (several,) = decide(CARRIERS[carrier](words), plan)
+    (single,) = decide(CARRIERS[carrier](words[:1]), plan)
+
+    if len(set(words)) == 1:
+        assert several == single
+        assert several.reason is Reason.SPLIT
+    else:
+        assert (several.reason, several.subject.unit) == (Reason.DEFAULT, NoUnit.AMBIGUOUS)
+        assert several.arm is several.experiment.control
+
+
+# Forced and carried -----------------------------------------------------------------------------------
+
+
+def one_of(decision: Decision, name: str) -> Assignment | None:
+    return next((a for a in decision if a.experiment.id == name), None)
+
+
+@SLOW
+@given(documents(), st.data())
+def test_a_forced_arm_beats_everything_but_a_mode_and_takes_its_unit_out_of_the_layers_others(
+    document: Document, data: Any
+) -> None:
+    plan = loaded(document)
+    request, context = data.draw(requests()), data.draw(contexts(plan))
+    found: Experiment = data.draw(st.sampled_from(plan.experiments))
+    arm = data.draw(st.sampled_from(found.arms))
+    context = replace(context, forced={found.id: arm.id})
+    decision, without = (decide(request, plan, c) for c in (context, replace(context, forced={})))
+    forced, free = one_of(decision, found.id), one_of(without, found.id)
+
+    assert (forced is None) == (free is None), "a forced arm changes nothing in who takes part"
+    if forced is not None and found.mode is Mode.RUNNING:
+        assert (forced.arm, forced.reason, forced.exposed) == (arm, Reason.TARGETING_MATCH, False)
+    if forced is not None and found.mode is not Mode.RUNNING:
+        assert forced == free
+    for other in decision:
+        if other.experiment is found:
+            continue
+        together = found.layer is not None and other.experiment.layer == found.layer
+        if together and found.mode is Mode.RUNNING and other.experiment.mode is Mode.RUNNING:
+            assert other.reason is Reason.OUTSIDE
+        elif other.experiment.layer is None or found.mode is not Mode.RUNNING:
+            assert other == one_of(without, other.experiment.id)
+
+
+@SLOW
+@given(documents(), st.data())
+def test_a_carried_arm_is_kept_by_its_own_unit_only(document: Document, data: Any) -> None:
+    plan = loaded(document)
+    carrying = [found for found in plan.experiments if found.carry and found.mode is Mode.RUNNING]
+    assume(carrying)
+    request, found = data.draw(requests()), data.draw(st.sampled_from(carrying))
+    context = replace(data.draw(contexts(plan)), forced={}, carried={})
+    free = one_of(decide(request, plan, context), found.id)
+    assume(free is not None)
+    assert free is not None
+    arm = data.draw(st.sampled_from(found.arms))
+    unit = free.subject.unit
+    own = not isinstance(unit, NoUnit) and not free.subject.minted
+    mine = pseudonym(found.unit.kind, unit if isinstance(unit, bytes) else b"")
+    for bound, kind in ((mine, found.unit.kind), ("another", found.unit.kind), (mine, "another kind")):
+        carried = Carried(arm.id, bound, kind, "f" * 16, 1)
+        now = one_of(decide(request, plan, replace(context, carried={found.id: carried})), found.id)
+        if kind == found.unit.kind and (bound == mine or not own):
+            assert now == replace(
+                free, arm=arm, reason=Reason.CARRIED, bucket=None, phase="f" * 16, carried=carried
+            )
+            assert not now.exposed
+        else:
+            assert now == free
+
+
+# Arithmetic -------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, MAX_MURMUR_BUCKETS))
+def test_doubles_find_the_bucket_of_murmur2_exactly(hash_: int, buckets: int) -> None:
+    product = (float(hash_) + 1.0) * float(buckets)
+    in_doubles = min(math.floor((product - 1.0) / 4294967295.0), buckets - 1)
+
+    assert product < 2**53
+    assert in_doubles == min(((hash_ + 1) * buckets - 1) // 0xFFFFFFFF, buckets - 1)
+
+
+@given(
+    st.binary(min_size=1, max_size=64),
+    st.text(max_size=9),
+    st.integers(2, MAX_BUCKETS),
+    st.sampled_from([Hash.MD5, Hash.XXH64]),
+)
+def test_doubles_find_the_remainder_of_the_other_hashes_exactly(
+    unit: bytes, salt: str, buckets: int, hash_: Hash
+) -> None:
+    digits = f"{hash_of(hashed_key(unit, salt), hash_):032x}"
+    remainder = 0.0
+    for start in range(0, len(digits), 4):
+        step = remainder * 65536.0 + float(int(digits[start : start + 4], 16))
+        assert step < 2**53
+        remainder = math.fmod(step, float(buckets))
+
+    assert remainder == bucket_of(unit, Bucketing(hash_, salt, buckets))

@@ -1,10 +1,12 @@
 import pytest
 
 from meshtrial.assign.request import Request
+from meshtrial.assign.subject import in_washout, window_of
 from meshtrial.assign.unit import NoUnit, unit_of, unusable
-from meshtrial.plan.model import Unit
+from meshtrial.plan.traffic import Carrier, Source, Switchback
 
-USER = Unit("header:x-user-id", "x-user-id")
+USER = Source(Carrier.HEADER, "x-user-id")
+SECOND = 1_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,30 @@ def test_other_headers_are_not_looked_at() -> None:
 
 def test_a_usable_value_has_no_reason_against_it() -> None:
     assert unusable(b"u1") is None
+
+
+@pytest.mark.parametrize(
+    ("second", "window", "washed"),
+    [
+        (-1, -1, False),
+        (9, -1, False),
+        (10, 0, True),
+        (14, 0, True),
+        (15, 0, False),
+        (69, 0, False),
+        (70, 1, True),
+    ],
+)
+def test_windows_begin_at_their_offset_with_the_washout_also_before_1970(
+    second: int, window: int, washed: bool
+) -> None:
+    switchback = Switchback(window=60, offset=10, washout=5)
+
+    for now in (second * SECOND, second * SECOND + SECOND - 1):
+        assert (window_of(switchback, now), in_washout(switchback, now)) == (window, washed)
+
+
+def test_a_clock_that_jumps_back_gives_the_arms_of_that_time_again() -> None:
+    switchback = Switchback(window=60, offset=0, washout=0)
+
+    assert [window_of(switchback, at * SECOND) for at in (59, 61, 59)] == [0, 1, 0]
