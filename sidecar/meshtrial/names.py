@@ -28,6 +28,8 @@ EXT_PROC_SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 """https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/ext_proc/v3/external_processor.proto"""
 EXT_PROC_FILTER: Final = "envoy.filters.http.ext_proc"
 """Filter name, and the key under which request attributes arrive."""
+OUTCOME_HEADER: Final = "x-meshtrial-outcome"
+"""A model's response header: outcomes of the request's unit. It never reaches a client."""
 
 
 class Header(StrEnum):
