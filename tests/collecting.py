@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 SECRET = b"a pseudonym key for tests only"
@@ -137,6 +138,24 @@ def trace_request(
                 fill(span.attributes, value)
             else:
                 setattr(span, name, value)
+    return request
+
+
+def logs_request(
+    *records: Mapping[str, Any], resource: Mapping[str, Any] | None = None
+) -> ExportLogsServiceRequest:
+    """A request with one resource and one scope; each record a dict of its fields, its time 2027."""
+    request = ExportLogsServiceRequest()
+    of_resource = request.resource_logs.add()
+    fill(of_resource.resource.attributes, resource or {"service.name": "test"})
+    of_scope = of_resource.scope_logs.add()
+    for fields in records:
+        record = of_scope.log_records.add(time_unix_nano=1_800_000_000 * 10**9)
+        for name, value in fields.items():
+            if name == "attributes":
+                fill(record.attributes, value)
+            else:
+                setattr(record, name, value)
     return request
 
 

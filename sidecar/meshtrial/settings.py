@@ -67,10 +67,10 @@ ADMIN = Setting(
 )
 COLLECTOR = Setting(
     "collector",
-    "URL of the OTLP/HTTP receiver that exposure spans go to.",
+    "URL of the collector: the OTLP/HTTP receiver that spans go to, and where outcomes are imported.",
     "http://127.0.0.1:4318",
     "OTLP's own port, where `meshtrial collect` listens.",
-    ("serve",),
+    ("serve", "outcome import"),
 )
 SPOOL = Setting(
     "spool",
@@ -138,7 +138,7 @@ KEY = Secret(
     "the pseudonym key, at least 16 bytes, the same for `serve` and `collect`",
     ("serve", "collect", "up", "force"),
 )
-TOKEN = Secret("token", "the token that outcomes must carry", ("collect", "up"))
+TOKEN = Secret("token", "the token that outcomes must carry", ("collect", "up", "outcome import"))
 OTLP_TOKEN = Secret(
     "otlp_token", "the token of OTLP spans, needed beyond loopback", ("serve", "collect", "up")
 )

@@ -139,18 +139,27 @@ def test_what_a_person_can_mend_loses_nothing(tmp_path: Path, status: int, body:
             until(lambda: delivered(again))
 
 
-def test_outcomes_are_taken_by_a_second_collector_that_is_shown_its_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("token", "secret", "lost"),
+    [
+        (None, "another key of the second one", 1),
+        (None, SECRET.decode(), 0),
+        ("the second one's token", "another key of the second one", 0),
+    ],
+    ids=["neither", "key", "token"],
+)
+def test_outcomes_are_taken_by_a_second_collector_that_is_shown_its_token_or_its_key(
+    tmp_path: Path, token: str | None, secret: str, lost: int
+) -> None:
     outcome = {"id": "o", "unit": {"kind": "request", "value": "x"}, "name": "n", "time": 1}
-    for token, taken in ((None, 0), ("the second one's token", 1)):
-        folder = tmp_path / str(taken)
-        with (
-            collector(folder / "second", otlp_token=token) as second,
-            collector(folder / "first", forward=second.http, forward_token=token) as first,
-        ):
-            assert first.send_outcomes(outcome)[0] == 200
-            until(lambda: first.health()[1]["components"]["forward"]["waiting_bytes"] == 0)
-            forward = first.health()[1]["components"]["forward"]
-            assert forward["lost"] == 1 - taken  # what the receiver drops is told
+    with (
+        collector(tmp_path / "second", otlp_token=token, secret=secret) as second,
+        collector(tmp_path / "first", forward=second.http, forward_token=token) as first,
+    ):
+        assert first.send_outcomes(outcome)[0] == 200
+        until(lambda: first.health()[1]["components"]["forward"]["waiting_bytes"] == 0)
+        forward = first.health()[1]["components"]["forward"]
+        assert forward["lost"] == lost  # what the receiver drops is told
 
 
 def test_a_collector_does_not_forward_to_itself(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from meshtrial.cli.emit import emit
 from meshtrial.cli.explain import explain
 from meshtrial.cli.force import force
 from meshtrial.cli.options import config_defaults
+from meshtrial.cli.outcome import outcome
 from meshtrial.cli.report import report
 from meshtrial.cli.serve import serve
 from meshtrial.cli.size import size
@@ -33,6 +34,7 @@ COMMANDS = (demo, check, doctor, diff, explain, assign, force, up, serve, collec
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(emit, name="emit")
+app.add_typer(outcome, name="outcome")
 
 _EXTRAS = {
     "duckdb": "analysis", "scipy": "analysis", "numpy": "analysis", "pyarrow": "collect",
@@ -52,6 +54,7 @@ def root(
         raise typer.Exit
     defaults = config_defaults()
     context.default_map = dict.fromkeys((c.__name__ for c in COMMANDS), defaults)
+    context.default_map["outcome"] = {"import": defaults}
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """The HTTP door: OTLP/HTTP, outcomes, health and metrics.
 
 ==================== ========================================================================================
-`POST /v1/traces`    OTLP/HTTP, binary protobuf, gzip too: https://opentelemetry.io/docs/specs/otlp/#otlphttp
+`POST /v1/traces`    OTLP/HTTP, protobuf or JSON, gzip too: https://opentelemetry.io/docs/specs/otlp/#otlphttp
+`POST /v1/logs`      the same for log records
 `POST /v1/outcomes`  JSON (`meshtrial.collect.outcomes`), always with a token
 `GET /healthz`       JSON, one entry a component; 503 while the store cannot be written
 `GET /metrics`       Prometheus' text format
@@ -13,17 +14,21 @@ every one of its outcomes was refused; with `{"error": sentence}` when nothing i
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it ships no marker
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from meshtrial.collect.bearer import demand
+from meshtrial.collect import otlp_json
+from meshtrial.collect.bearer import demand, may_report
 from meshtrial.collect.intake import Intake
 from meshtrial.errors import Refused
 
@@ -42,6 +47,7 @@ RETRY_AFTER: Final = "1"
 """Seconds; a journal that was full has been written by then."""
 
 _PROTOBUF: Final = "application/x-protobuf"
+_JSON: Final = "application/json"
 
 
 class HttpDoor:
@@ -57,9 +63,11 @@ class HttpDoor:
         """
         self._intake, self._token, self._otlp_token = intake, token, otlp_token
         self._reading = 0
+        self._one_json = asyncio.Lock()  # read, a body of JSON takes ten times its space
         self.app = Starlette(
             routes=[
                 Route("/v1/traces", self._traces, methods=["POST"]),
+                Route("/v1/logs", self._logs, methods=["POST"]),
                 Route("/v1/outcomes", self._outcomes, methods=["POST"]),
                 Route("/healthz", self._health),
                 Route("/metrics", self._metrics),
@@ -68,18 +76,38 @@ class HttpDoor:
         """The ASGI application."""
 
     async def _traces(self, request: Request) -> Response:
+        return await self._otlp(request, ExportTraceServiceRequest, self._intake.take_spans)
+
+    async def _logs(self, request: Request) -> Response:
+        return await self._otlp(request, ExportLogsServiceRequest, self._intake.take_logs)
+
+    async def _otlp(
+        self, request: Request, kind: type[Message], take: Callable[..., Awaitable[Message]]
+    ) -> Response:
+        encoding = _encoding(request)
         try:
-            if self._otlp_token is not None:
-                demand(self._otlp_token, request.headers.get("authorization"))
-            _demand_protobuf(request)
-            body = await self._body(request, LARGEST_TRACES)
-            accepted = await self._intake.take_spans(
-                body, door="http", authenticated=self._otlp_token is not None
-            )
+            authorization = request.headers.get("authorization")
+            authenticated = may_report(self._otlp_token, self._token, authorization)
+            payload = await self._payload(request, encoding, kind)
+            answer = await take(payload, door="http", authenticated=authenticated)
         except Refused as refusal:
-            status = Status(message=str(refusal)).SerializeToString()
-            return Response(status, refusal.status, self._refuse("http", refusal), _PROTOBUF)
-        return Response(accepted.answer(), media_type=_PROTOBUF)
+            status = Status(message=str(refusal))
+            return _answered(status, encoding, refusal.status, self._refuse("http", refusal))
+        return _answered(answer, encoding)
+
+    async def _payload(self, request: Request, encoding: str, kind: type[Message]) -> bytes:
+        """The serialised message that the body holds."""
+        if encoding not in (_PROTOBUF, _JSON):
+            raise Refused(415, f"the body must be {_PROTOBUF} or {_JSON}, not `{encoding}`")
+        body = await self._body(request, LARGEST_TRACES)
+        if encoding == _PROTOBUF:
+            return body
+        self._reading += len(body)
+        try:
+            async with self._one_json:
+                return await asyncio.to_thread(otlp_json.to_protobuf, body, kind)
+        finally:
+            self._reading -= len(body)
 
     async def _outcomes(self, request: Request) -> Response:
         try:
@@ -165,10 +193,17 @@ class HttpDoor:
                 return {}
 
 
-def _demand_protobuf(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != _PROTOBUF:
-        raise Refused(415, f"the body must be {_PROTOBUF}, not `{kind}`")
+def _encoding(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _answered(
+    message: Message, encoding: str, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """In the request's encoding, as OTLP asks; in protobuf where that is unknown."""
+    if encoding == _JSON:
+        return Response(otlp_json.to_json(message), status, headers, _JSON)
+    return Response(message.SerializeToString(), status, headers, _PROTOBUF)
 
 
 def _gunzip(data: bytes, limit: int) -> bytes:

@@ -5,7 +5,10 @@ Stage: door -> **intake** -> store, forward.
 
 import time
 
-from meshtrial.collect import outcomes, spans
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from meshtrial.collect import log_records, outcomes, spans
 from meshtrial.collect.metrics import Metrics
 from meshtrial.errors import Refused
 from meshtrial.logs import EventLog
@@ -31,12 +34,30 @@ class Intake:
             self._told.add((door, refusal.status))
             _log.warning("refused", door=door, status=refusal.status, reason=str(refusal))
 
-    async def take_spans(self, payload: bytes, *, door: str, authenticated: bool) -> spans.Accepted:
-        """Take an OTLP request; `authenticated` when the client showed the door's token.
+    async def take_spans(
+        self, payload: bytes, *, door: str, authenticated: bool
+    ) -> ExportTraceServiceResponse:
+        """Take an OTLP request of spans; `authenticated` when the client showed a token.
 
         Raises:
             Refused: 400, it is malformed; 413, it has too many spans; 503, it cannot be stored now.
         """
+        return (await self._accept(payload, door, authenticated=authenticated)).answer()
+
+    async def take_logs(self, payload: bytes, *, door: str, authenticated: bool) -> ExportLogsServiceResponse:
+        """Take an OTLP request of log records; `authenticated` when the client showed a token.
+
+        Raises:
+            Refused: 400, it is malformed; 413, it has too many records; 503, it cannot be stored now.
+        """
+        converted = log_records.to_spans(payload, self._key)
+        if converted.not_ours:
+            self.metrics.logs_dropped.labels(door, "not_ours").inc(converted.not_ours)
+        if converted.without_time:
+            self.metrics.logs_dropped.labels(door, "without_time").inc(converted.without_time)
+        return converted.answer(await self._accept(converted.payload, door, authenticated=authenticated))
+
+    async def _accept(self, payload: bytes, door: str, *, authenticated: bool) -> spans.Accepted:
         received_ns = time.time_ns()
         accepted = spans.accept(payload, self._key, received_ns, authenticated=authenticated)
         self.metrics.units_hidden.inc(accepted.units_hidden)

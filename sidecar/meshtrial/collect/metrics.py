@@ -22,7 +22,13 @@ class Metrics:
         )
         self.spans_dropped = Counter(
             "meshtrial_collect_spans_dropped",
-            "Spans not stored: no valid id, or an outcome from a client without the door's token",
+            "Spans and events not stored: no valid id, or an outcome from a client without token or key",
+            ["door", "reason"],
+            registry=self.registry,
+        )
+        self.logs_dropped = Counter(
+            "meshtrial_collect_log_records_dropped",
+            "Log records not stored: no event of ours, or one without a time",
             ["door", "reason"],
             registry=self.registry,
         )

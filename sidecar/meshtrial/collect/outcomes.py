@@ -1,27 +1,25 @@
 """Outcomes as JSON -> spans `meshtrial.outcome`, so that both share one way into the store. Pure.
 
-An outcome is `{id, unit: {kind, value}, name, time, values: {amount: 12.5}}`. Its span's ids are made from
-its own id and the pseudonym key alone, so an outcome sent again is the same span and counts once: as it was
-received first. Who does not have the key cannot send a span with these ids.
+An outcome is `{id, unit: {kind, value}, name, time, values: {amount: 12.5}}`. What has no id, such as a row
+of a file, has `occurrence` in its place: 1 for the first of equal ones, 2 for the second. Its id is then made
+from what it says with the key, so sent again it counts once too; without the key anyone could try units.
 """
 
 import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from meshtrial.errors import Refused
-from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
+from meshtrial.plan.cursor import NAME
 from meshtrial.plan.problems import printable
 from meshtrial.pseudonym import PseudonymKey
+from meshtrial.record import outcome as record
 from meshtrial.store.rows import LATEST
 from meshtrial.store.schema import LARGEST_VALUE
 
@@ -29,43 +27,38 @@ LARGEST_BATCH: Final = 10_000
 """Outcomes in one request."""
 LARGEST_UNIT: Final = 1024
 """Bytes of UTF-8, as for the units of requests."""
-SERVICE: Final = "meshtrial-outcomes"
-"""`service.name` of the spans that are made here."""
 
-_ID: Final = b"\xffoutcome"
-"""Before an outcome's id where its span's ids are made: no kind of unit, being no UTF-8, so that no pseudonym
-that a client may have made for it gives the ids away."""
+_ROW: Final = b"\xffrow"
+"""Before what an outcome without an id says where its id is made: no kind of unit, being no UTF-8."""
 _SHOWN_LENGTH: Final = 200
 """Characters of a path or an error: both may repeat what the client sent."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_TIME: Final = 2**63 - 1
 """ns since 1970: what a stored time can hold, up to the year 2262."""
 
-_WORD_RULE: Final = "a name begins with a lower-case letter; letters, digits, `_`, `.`, `-` follow, 64 in all"
-_KIND_RULE: Final = "a unit's kind is `request` or `header:` with the header's name in lower case"
 _HALF_A_PAIR: Final = "half of a surrogate pair is no character"
 
-Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}\Z")]
+Word = Annotated[str, msgspec.Meta(pattern=rf"^{NAME.pattern}\Z")]
 """Name of an outcome or of one of its fields."""
-Kind = Annotated[str, msgspec.Meta(pattern=r"^(request|header:[!#$%&'*+.^_`|~0-9a-z-]+)\Z")]
-"""Kind of a unit; a header's name is a lower-case token (RFC 9110, section 5.6.2)."""
 
 
 class Unit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose outcome it is."""
 
-    kind: Kind
+    kind: str
     value: Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that happened to one unit."""
 
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     unit: Unit
     name: Word
     time: Annotated[datetime, msgspec.Meta(tz=True)] | float
     """RFC 3339 with an offset, or seconds since 1970."""
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | msgspec.UnsetType = msgspec.UNSET
+    occurrence: Annotated[int, msgspec.Meta(ge=1, le=2**31)] | msgspec.UnsetType = msgspec.UNSET
+    """Of equal outcomes without an id, the first, the second, and so on."""
     values: dict[Word, float] = {}
 
 
@@ -124,19 +117,15 @@ def to_spans(body: bytes, key: PseudonymKey, received_ns: int) -> Batch:
     items = document if isinstance(document, list) else [document]
     if len(items) > LARGEST_BATCH:
         raise Refused(413, f"{len(items)} outcomes in one request; at most {LARGEST_BATCH} are taken")
-    request = ExportTraceServiceRequest()
-    of_resource = request.resource_spans.add()
-    of_resource.resource.attributes.append(_attribute("service.name", SERVICE))
-    spans = of_resource.scope_spans.add()
-    spans.scope.name = "meshtrial"
+    spans = []
     refused = []
     for index, item in enumerate(items):
         try:
-            spans.spans.append(_span(item, key, received_ns))
+            spans.append(_span(item, key, received_ns))
         except _Flaw as flaw:
             root = f"$[{index}]" if isinstance(document, list) else "$"
             refused.append(RefusedItem(index, _shown(root + flaw.path), _shown(flaw.rule)))
-    return Batch(request.SerializeToString(), len(items) - len(refused), tuple(refused))
+    return Batch(record.outcome_request(spans), len(spans), tuple(refused))
 
 
 def _span(item: object, key: PseudonymKey, received_ns: int) -> Span:
@@ -147,44 +136,47 @@ def _span(item: object, key: PseudonymKey, received_ns: int) -> Span:
         found = re.search(r"\$(.*)`", place)
         path = found[1] if found else ""
         if "matching regex" in rule:
-            rule = _KIND_RULE if path == ".unit.kind" else _WORD_RULE
+            rule = record.NAME_RULE
         raise _Flaw(path, rule) from error
     except UnicodeEncodeError as error:
         raise _Flaw("", _HALF_A_PAIR) from error
-    name = outcome.name
+    if not record.is_kind(outcome.unit.kind):
+        raise _Flaw(".unit.kind", record.KIND_RULE)
     unit = _bytes(outcome.unit.value, ".unit.value")
     if len(unit) > LARGEST_UNIT:
         raise _Flaw(".unit.value", f"{len(unit)} bytes; a unit has at most {LARGEST_UNIT}")
     at = _nanoseconds(outcome.time)
     if at > received_ns + LATEST:
         raise _Flaw(".time", f"{outcome.time} is more than a day after its receipt")
-    digest = key.digest(_ID, _bytes(outcome.id, ".id"))
-    return Span(
-        trace_id=digest[:16],
-        span_id=digest[16:24],
-        name=SpanName.OUTCOME,
-        kind=Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=at,
-        end_time_unix_nano=at,
-        attributes=[
-            _attribute(Attribute.OUTCOME_NAME, name),
-            _attribute(Attribute.OUTCOME_ID, outcome.id),
-            _attribute(Attribute.CONTEXT_ID, key.pseudonym(outcome.unit.kind, unit)),
-            _attribute(Attribute.UNIT_KIND, outcome.unit.kind),
-            _attribute(Attribute.KEY_ID, key.id),
-            *_values(outcome.values),
-        ],
+    for field, value in outcome.values.items():
+        if not abs(value) <= LARGEST_VALUE:
+            raise _Flaw(f".values.{field}", f"{value} is no number within {LARGEST_VALUE:g}")
+    pseudonym = key.pseudonym(outcome.unit.kind, unit)
+    return record.outcome_span(
+        record.Outcome(
+            _id(outcome, pseudonym, at, key), outcome.name, pseudonym, outcome.unit.kind, at, outcome.values
+        ),
+        key,
     )
 
 
-def _values(values: Mapping[str, float]) -> list[KeyValue]:
-    for field, value in values.items():
-        if not abs(value) <= LARGEST_VALUE:
-            raise _Flaw(f".values.{field}", f"{value} is no number within {LARGEST_VALUE:g}")
-    return [
-        KeyValue(key=OUTCOME_VALUE_PREFIX + field, value=AnyValue(double_value=value))
-        for field, value in values.items()
+def _id(outcome: Outcome, pseudonym: str, at: int, key: PseudonymKey) -> str:
+    if outcome.id is not msgspec.UNSET:
+        if outcome.occurrence is not msgspec.UNSET:
+            raise _Flaw(".occurrence", "an outcome with an id has none")
+        _bytes(outcome.id, ".id")
+        return outcome.id
+    if outcome.occurrence is msgspec.UNSET:
+        raise _Flaw("", "Object missing required field `id`")
+    says = [
+        outcome.unit.kind,
+        pseudonym,
+        outcome.name,
+        at,
+        sorted(outcome.values.items()),
+        outcome.occurrence,
     ]
+    return "row-" + key.digest(_ROW, json.dumps(says).encode()).hex()[:32]
 
 
 def _shown(text: str) -> str:
@@ -207,7 +199,3 @@ def _nanoseconds(time: datetime | float) -> int:
     if not 0 <= ns <= _LARGEST_TIME:
         raise _Flaw(".time", f"{time} is not in 1970 to 2262; a number is seconds since 1970")
     return ns
-
-
-def _attribute(name: str, text: str) -> KeyValue:
-    return KeyValue(key=name, value=AnyValue(string_value=text))

@@ -122,7 +122,7 @@ async def _forwarding(settings: CollectSettings, metrics: Metrics) -> AsyncItera
 
 @asynccontextmanager
 async def _grpc(intake: Intake, settings: CollectSettings) -> AsyncIterator[Address]:
-    door = GrpcDoor(intake, settings.otlp_token)
+    door = GrpcDoor(intake, settings.token, settings.otlp_token)
     address = await door.start(settings.otlp_grpc)
     try:
         yield address

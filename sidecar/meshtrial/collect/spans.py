@@ -12,7 +12,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from meshtrial.collect.outcome_spans import is_proven, name_by_outcome
 from meshtrial.collect.size import parts
 from meshtrial.collect.units import (
     PROXY_REQUEST_ID,
@@ -52,12 +54,12 @@ class Accepted:
     without_id: int
     """Spans dropped because their trace id is not 16 bytes, or their span id not 8, or all zero."""
     forged: int
-    """Spans `meshtrial.outcome` dropped because the client did not show the door's token."""
+    """Spans `meshtrial.outcome` dropped because their client showed neither token nor key."""
     implausible: int
     """Spans `meshtrial.exposure` that are stored, and not analysed for their time."""
 
-    def answer(self) -> bytes:
-        """The serialised ExportTraceServiceResponse: `partial_success` says what was dropped, if anything.
+    def answer(self) -> ExportTraceServiceResponse:
+        """What the client is told: `partial_success` says what was dropped, if anything.
 
         https://opentelemetry.io/docs/specs/otlp/#partial-success
         """
@@ -68,7 +70,7 @@ class Accepted:
                 f"dropped: {self.without_id} spans without a valid trace id and span id, "
                 f"{self.forged} outcomes from a client without a token"
             )
-        return response.SerializeToString()
+        return response
 
 
 def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated: bool) -> Accepted:
@@ -79,8 +81,9 @@ def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated
       kind is missing, or the value is neither text nor a whole number, it is removed. That holds for the
       attributes of spans, their events and links, scopes and resources.
     - The proxy's spans lose their request id and the query of their URL (`meshtrial.collect.units`).
-    - Spans named `meshtrial.outcome` decide trials. They are taken only from clients that showed the door's
-      token, since a client must not forge outcomes; else they are dropped and counted.
+    - Spans named `meshtrial.outcome` decide trials. They are taken only from clients that showed a token, or
+      where the span shows that its sender has the key, since a client must not forge outcomes; else they are
+      dropped and counted. Those that have an outcome's id get its ids (`meshtrial.collect.outcome_spans`).
     - Spans without a valid trace id and span id cannot be told apart, so they are dropped and counted:
       https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
     - Fields that this version of OTLP does not have are left out, as the OpenTelemetry Collector does: nobody
@@ -90,7 +93,7 @@ def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated
         payload: A serialised ExportTraceServiceRequest.
         key: Makes the pseudonyms.
         received_ns: When it came, ns since 1970.
-        authenticated: The client showed the door's token.
+        authenticated: The client showed a token.
 
     Raises:
         Refused: 400; the payload is something else or was cut short. 413; it has more than 100,000 spans
@@ -108,17 +111,18 @@ def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated
     hidden = forged = implausible = 0
     if any(name in payload for name in _NEEDS_A_LOOK):
         if not authenticated:
-            forged = sum(keep(scope.spans, lambda span: span.name != SpanName.OUTCOME) for scope in scopes)
+            forged = sum(keep(scope.spans, lambda span: not _is_forged(span, key)) for scope in scopes)
         for attributes, kind in _attribute_lists(request):
             hidden += hide_units(attributes, kind, key)
         for scope in scopes:
+            name_by_outcome(scope.spans, key)
             for span in scope.spans:
                 hidden += hide_request(span.attributes)
                 implausible += span.name == SpanName.EXPOSURE and not is_plausible(
                     span.start_time_unix_nano, received_ns
                 )
     without_id = sum(
-        keep(scope.spans, lambda span: _is_id(span.trace_id, 16) and _is_id(span.span_id, 8))
+        keep(scope.spans, lambda span: is_id(span.trace_id, 16) and is_id(span.span_id, 8))
         for scope in scopes
     )
     request.DiscardUnknownFields()
@@ -132,8 +136,13 @@ def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated
     )
 
 
-def _is_id(raw: bytes, size: int) -> bool:
+def is_id(raw: bytes, size: int) -> bool:
+    """Whether this is an id of a trace (16 bytes) or a span (8): not all zero."""
     return len(raw) == size and any(raw)
+
+
+def _is_forged(span: Span, key: PseudonymKey) -> bool:
+    return span.name == SpanName.OUTCOME and not is_proven(span, key)
 
 
 def _inside(request: ExportTraceServiceRequest) -> int:

@@ -12,7 +12,6 @@ from meshtrial.plan.needs import Needs
 
 LONGEST_TIMEOUT = 0.1
 """Seconds that a request may wait for its decision; a decision takes about 0.001."""
-OUTCOME_HEADER = "x-meshtrial-outcome"
 _ARRIVAL = "request.time"
 """Request attribute: when the request began."""
 _DEFAULT_TIMEOUT = 0.2
@@ -127,12 +126,12 @@ def _response(manager: Manager, ours: Filter, needs: Needs) -> Iterator[Finding]
     mutations = [
         one.settings.get("mutations", "response_mutations") for one in before if one.kind == _HEADER_MUTATION
     ]
-    if not any(is_removed(listed, OUTCOME_HEADER) for listed in mutations):
-        yield checks.OUTCOME_LEAKS.at(ours.place, f"no filter before `{ours.name}` removes {OUTCOME_HEADER}")
+    if not any(is_removed(listed, Header.OUTCOME) for listed in mutations):
+        yield checks.OUTCOME_LEAKS.at(ours.place, f"no filter before `{ours.name}` removes {Header.OUTCOME}")
     for holder in (manager.routes, *manager.hosts(), *manager.all_routes()):
         for removed in holder.get("response_headers_to_remove").items():
-            if removed.text().lower() == OUTCOME_HEADER:
-                yield checks.OUTCOME_LOST.at(removed, f"{OUTCOME_HEADER} is removed by the route table")
+            if removed.text().lower() == Header.OUTCOME:
+                yield checks.OUTCOME_LOST.at(removed, f"{Header.OUTCOME} is removed by the route table")
 
 
 def _sends_response(mode: Place) -> bool:

@@ -114,7 +114,7 @@ def test_a_full_journal_is_503_with_a_time_to_come_back(tmp_path: Path) -> None:
 def test_a_full_journal_is_unavailable_over_grpc(tmp_path: Path) -> None:
     async def main() -> None:
         async with full_intake(tmp_path) as intake:
-            door = GrpcDoor(intake, None)
+            door = GrpcDoor(intake, TOKEN.encode(), None)
             address = await door.start(Address("127.0.0.1", 0))
             async with grpc.aio.insecure_channel(str(address)) as channel:
                 with pytest.raises(grpc.aio.AioRpcError) as refused:

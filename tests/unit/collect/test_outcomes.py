@@ -76,6 +76,29 @@ def test_the_ids_are_those_of_the_outcome_so_a_repetition_is_the_same_span() -> 
     assert (digest[:16], digest[16:24]) == (span.trace_id, span.span_id)
 
 
+def test_equal_outcomes_without_an_id_count_by_their_occurrence_and_each_once() -> None:
+    first = changed(id=None, occurrence=1)
+    again = {**first, "time": "2026-03-01T09:30:00.5Z", "values": {"items": 3.0, "amount": 12.50}}
+    batch = read([first, again, {**first, "occurrence": 2}, {**first, "name": "refund"}])
+
+    one, same, second, other = (span.trace_id for span in spans(batch))
+
+    assert one == same
+    assert len({one, second, other}) == 3
+
+
+def test_an_id_that_is_made_of_an_outcome_needs_the_key_so_nobody_can_try_units() -> None:
+    document = changed(id=None, occurrence=1)
+    other = to_spans(json.dumps(document).encode(), PseudonymKey.of(b"another sixteen bytes"), NOW)
+
+    made, differently = (
+        {a.key: a.value.string_value for a in spans(batch)[0].attributes}["meshtrial.outcome.id"]
+        for batch in (read(document), other)
+    )
+
+    assert made != differently
+
+
 def test_who_has_another_key_cannot_tell_the_ids() -> None:
     other = PseudonymKey.of(b"another sixteen bytes")
 
@@ -130,7 +153,10 @@ def test_times_are_rfc_3339_or_seconds_since_1970(time: object, ns: int) -> None
 
 
 WORD = "a name begins with a lower-case letter; letters, digits, `_`, `.`, `-` follow, 64 in all"
-KIND = "a unit's kind is `request` or `header:` with the header's name in lower case"
+KIND = (
+    "a unit's kind is `request`, or `header:`, `cookie:` or `query:` with its name (a header's in lower "
+    "case), or `metadata:NAMESPACE:PATH`"
+)
 YEARS = "is not in 1970 to 2262; a number is seconds since 1970"
 
 
@@ -139,7 +165,8 @@ YEARS = "is not in 1970 to 2262; a number is seconds since 1970"
     [
         (7, "$[1]", "Expected `object`, got `int`"),
         (None, "$[1]", "Expected `object`, got `null`"),
-        ({}, "$[1]", "Object missing required field `id`"),
+        ({}, "$[1]", "Object missing required field `unit`"),
+        (changed(id=None), "$[1]", "Object missing required field `id`"),
         (changed(note="x"), "$[1]", "Object contains unknown field `note`"),
         (changed(id=7), "$[1].id", "Expected `str`, got `int`"),
         (changed(id=""), "$[1].id", "Expected `str` of length >= 1"),
@@ -158,10 +185,12 @@ YEARS = "is not in 1970 to 2262; a number is seconds since 1970"
             "$[1].unit.value",
             "half of a surrogate pair is no character",
         ),
-        (changed(unit={"kind": "cookie:sid", "value": "x"}), "$[1].unit.kind", KIND),
+        (changed(unit={"kind": "cookie:s;d", "value": "x"}), "$[1].unit.kind", KIND),
         (changed(unit={"kind": "header:X-User-Id", "value": "x"}), "$[1].unit.kind", KIND),
         (changed(unit={"kind": "header:", "value": "x"}), "$[1].unit.kind", KIND),
         (changed(unit={"kind": "request\n", "value": "x"}), "$[1].unit.kind", KIND),
+        (changed(occurrence=1), "$[1].occurrence", "an outcome with an id has none"),
+        (changed(id=None, occurrence=0), "$[1].occurrence", "Expected `int` >= 1"),
         (changed(name="Purchase"), "$[1].name", WORD),
         (changed(name="p" * 65), "$[1].name", WORD),
         (changed(name="purchase\n"), "$[1].name", WORD),

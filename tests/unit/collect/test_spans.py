@@ -45,7 +45,7 @@ def test_what_needs_no_change_is_kept_byte_for_byte() -> None:
     accepted = accept(payload, KEY, NOW, authenticated=False)
 
     assert Accepted(payload, spans=2, units_hidden=0, without_id=0, forged=0, implausible=0) == accepted
-    assert accepted.answer() == b""
+    assert accepted.answer() == ExportTraceServiceResponse()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_outcomes_from_a_client_without_a_token_are_dropped_and_said_so() -> Non
     assert (accepted.spans, accepted.forged) == (1, 2)
     left = ExportTraceServiceRequest.FromString(accepted.payload).resource_spans[0].scope_spans[0].spans
     assert [span.name for span in left] == ["mine"]
-    answer = ExportTraceServiceResponse.FromString(accepted.answer()).partial_success
+    answer = accepted.answer().partial_success
     assert answer.rejected_spans == 2
     assert "2 outcomes from a client without a token" in answer.error_message
 
@@ -219,7 +219,7 @@ def test_a_span_without_a_valid_id_is_dropped_and_the_rest_taken(bad: dict[str, 
 
     assert (accepted.spans, accepted.without_id) == (1, 1)
     assert ids(good) == ids(ExportTraceServiceRequest.FromString(accepted.payload))
-    answer = ExportTraceServiceResponse.FromString(accepted.answer()).partial_success
+    answer = accepted.answer().partial_success
     assert "1 spans without a valid trace id and span id" in answer.error_message
 
 
