@@ -1,4 +1,4 @@
-"""Many experiments on one request, on a real Envoy: layers, slices, holdouts, cohorts, every kind of match."""
+"""Many experiments on one request, on a real Envoy: layers, slices, holdouts, cohorts, all of a match."""
 
 import hashlib
 from collections import Counter

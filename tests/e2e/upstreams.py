@@ -29,7 +29,8 @@ class _Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def _ask_on(self) -> object:
         """What the next model answered; None where there is none."""

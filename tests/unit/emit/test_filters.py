@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,85 @@ def test_the_sidecar_sees_the_path_and_the_units_and_nothing_else() -> None:
     )
     seen = Emitted.of(plan).ext_proc["forward_rules"]["allowed_headers"]["patterns"]
 
-    assert seen == [{"exact": name} for name in (":path", "x-request-id", "x-session", "x-user-id")]
+    names = (":path", "meshtrial-force", "x-request-id", "x-session", "x-user-id")
+    assert seen == [{"exact": name} for name in names]
+
+
+def seen(**keys: Any) -> set[str]:
+    """What the sidecar sees of requests of one experiment."""
+    patterns = Emitted.of(plan_of({"rank": experiment(**keys)})).ext_proc["forward_rules"]["allowed_headers"]
+    return {pattern["exact"] for pattern in patterns["patterns"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "headers"),
+    [
+        ({"unit": {"cookie": "sid"}}, {"cookie"}),
+        ({"unit": {"query": "user"}}, {":path"}),
+        ({"unit": {"metadata": {"namespace": "a.filter", "path": ["sub"]}}}, set()),
+        ({"unit": {"group": {"header": "x-store"}, "members": {"cookie": "sid"}}}, {"cookie", "x-store"}),
+        ({"match": {"host": "a.example", "method": "POST"}}, {":authority", ":method", "x-user-id"}),
+        ({"match": {"headers": {"x-app": "web"}}}, {"x-app", "x-user-id"}),
+        ({"audience": [{"any": [{"header": "x-plan", "exists": True}]}]}, {"x-plan", "x-user-id"}),
+        ({"strata": ["x-country"]}, {"x-country", "x-user-id"}),
+        ({"carry": True}, {"baggage", "x-user-id"}),
+    ],
+)
+def test_everything_that_the_plan_reads_is_forwarded(keys: dict[str, Any], headers: set[str]) -> None:
+    assert seen(**keys) == {"meshtrial-force", *headers}
+
+
+def test_metadata_of_other_filters_is_forwarded_where_the_plan_reads_it() -> None:
+    claim = {"metadata": {"namespace": "envoy.filters.http.jwt_authn", "path": ["payload", "sub"]}}
+    by_claim = Emitted.of(plan_of({"rank": experiment(unit=claim)})).ext_proc["metadata_options"]
+    by_header = Emitted.of(plan_of({"rank": experiment()})).ext_proc["metadata_options"]
+
+    assert by_claim["forwarding_namespaces"] == {"untyped": ["envoy.filters.http.jwt_authn"]}
+    assert "forwarding_namespaces" not in by_header
+
+
+MINT: dict[str, Any] = {"unit": {"cookie": "mt", "mint": {"max_age": "400d"}}}
+TOLD: dict[str, Any] = {"outcomes": {"response_header": True}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "response", "written"),
+    [
+        ({}, False, {"x-model-version"}),
+        ({"unit": {"cookie": "mt"}}, False, {"x-model-version"}),
+        ({"carry": True}, False, {"x-model-version", "baggage"}),
+        (MINT, True, {"x-model-version", "set-cookie"}),
+        (TOLD, True, {"x-model-version", "x-meshtrial-outcome"}),
+        ({"outcomes": {"response_header": False}}, False, {"x-model-version"}),
+    ],
+)
+def test_responses_are_seen_and_headers_written_only_where_the_plan_asks(
+    keys: dict[str, Any], response: bool, written: set[str]
+) -> None:
+    decide = Emitted.of(plan_of({"rank": experiment(**keys)})).ext_proc
+    assert decide.get("allow_mode_override", False) is response
+    assert decide["processing_mode"]["response_header_mode"] == "SKIP"
+    asked = ["x-model-version", "baggage", "set-cookie", "x-meshtrial-outcome", "cookie", "x-user-id"]
+    asked += ["meshtrial-force", "x-meshtrial-cluster", "x-meshtrial-arms"]
+    allowed = decide["mutation_rules"]["allow_expression"]["regex"]
+    ours = {"meshtrial-force", "x-meshtrial-cluster", "x-meshtrial-arms"}
+    assert {name for name in asked if re.search(allowed, name)} == written | ours
+
+
+def test_outcomes_are_taken_out_of_every_response_after_the_sidecar_has_read_them() -> None:
+    filters = Emitted.of(plan_of({"rank": experiment(**TOLD)})).filters
+
+    # Responses pass the filters from the last to the first.
+    assert list(filters) == [
+        "envoy.filters.http.header_mutation",
+        "envoy.filters.http.ext_proc",
+        "envoy.filters.http.router",
+    ]
+    assert filters["envoy.filters.http.header_mutation"]["mutations"] == {
+        "response_mutations": [{"remove": "x-meshtrial-outcome"}]
+    }
+    without = Emitted.of(plan_of({"rank": experiment(**MINT)})).filters
+    assert list(without) == ["envoy.filters.http.ext_proc", "envoy.filters.http.router"]
 
 
 def test_only_request_headers_cost_a_round_trip_and_no_failure_reaches_the_client() -> None:
