@@ -29,6 +29,7 @@ unit: $(VENV)/.test
 	@$(BIN)/python -m pytest
 
 bench: $(VENV)/.test ## CPU, throughput and latency beside a plain grpc.aio sidecar and bare Envoy
+	@$(BIN)/python bench/decide.py
 	@$(BIN)/python bench/run.py
 
 format: $(VENV)/.test ## Format and sort imports

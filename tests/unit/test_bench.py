@@ -22,6 +22,7 @@ from meshtrial.doors.ext_proc_pb2 import (
     ProcessingResponse,
 )
 from meshtrial.doors.reading import read_request
+from meshtrial.plan.load import load
 from meshtrial.plan.needs import needs_of
 from meshtrial.pseudonym import PseudonymKey
 
@@ -72,6 +73,28 @@ def test_the_published_tables_are_those_of_the_published_measurements() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
 
     assert page.partition(BEGIN)[2].partition(END)[0] == f"\n{markdown(tables(measured))}\n"
+
+
+def test_the_published_table_of_decisions_is_that_of_the_published_measurements_and_meets_the_target() -> (
+    None
+):
+    from decide import BEGIN, END, TARGET, Cost, ratio, table
+    from report import markdown
+
+    costs = msgspec.json.decode((BENCH / "decide.json").read_bytes(), type=list[Cost])
+    page = (ROOT / "docs" / "performance.md").read_text()
+
+    assert page.partition(BEGIN)[2].partition(END)[0] == f"\n{markdown([table(costs)])}\n"
+    assert ratio(costs, 100) <= TARGET
+
+
+def test_of_the_plans_of_many_experiments_as_many_match_as_the_table_says() -> None:
+    from decide import CASES, document, request
+
+    for experiments, matching in CASES[:-1]:
+        plan = load(document(experiments, matching), "plan.yaml")
+        assert len(plan.experiments) == experiments
+        assert {len(decide(request(number), plan)) for number in range(20)} == {matching}
 
 
 def test_the_published_measurements_can_be_trusted() -> None:
