@@ -92,19 +92,22 @@ def _tasks(
     if column is None and len(columns) == 1:
         column = columns[0]
     tasks: list[_Task] = []
+    left_out: list[str] = []
     for experiment in chosen:
         source = str(experiment.unit.source)
         if experiment.unit.switchback is not None:
-            typer.echo(f"{experiment.id}: left out, as it assigns windows of time", err=True)
+            left_out.append(f"{experiment.id}: left out, as it assigns windows of time")
         elif source in columns or column is not None:
             tasks.append(_Task(experiment, source if source in columns or column is None else column))
         elif named:
             _no_column(name, columns, experiment)
         else:
-            typer.echo(f"{experiment.id}: left out, as there is no column `{source}`", err=True)
+            left_out.append(f"{experiment.id}: left out, as there is no column `{source}`")
     if not tasks:
         _no_column(name, columns, chosen[0])
     _check_units([task.experiment for task in tasks if task.column == column])
+    for note in left_out:
+        typer.echo(note, err=True)
     return tasks
 
 

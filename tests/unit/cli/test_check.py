@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from meshtrial.cli.check import check
 from meshtrial.errors import MeshtrialError, PlanError, SettingError
 from meshtrial.plan.load import load
+from plan_values import experiment, plan_text
 
 PLANS = Path(__file__).parents[2] / "plans"
 MINIMAL = PLANS / "good" / "minimal.yaml"
@@ -30,7 +31,10 @@ def test_a_good_plan_is_summed_up() -> None:
 
     assert f"{FULL}: valid, 1 experiment" in said
     assert f"digest {digest}" in said
-    assert "rank-v2: path /v1/recommend on route recommend, by header x-user-id" in said
+    assert (
+        "rank-v2: requests on route recommend, whose path begins with /v1/recommend, by header x-user-id"
+        in said
+    )
     assert "v1 (control) │ 49.9% │ model-v1" in said
     assert "v3           │  0.1% │ model-v3 │ x-model-family: trees, x-model-version: 3" in said
     assert "v0           │    0% │ model-v0" in said
@@ -45,7 +49,8 @@ def test_every_plan_and_every_experiment_is_summed_up() -> None:
 
     assert "minimal.yaml: valid, 1 experiment" in said
     assert "two-experiments.yaml: valid, 2 experiments" in said
-    assert said.index("rank.v2: path /recommend") < said.index("search: path /search")
+    first, second = (f"{name}: requests whose path begins with /" for name in ("rank.v2", "search"))
+    assert said.index(first) < said.index(second)
 
 
 def test_json_says_all_that_the_plan_means() -> None:
@@ -56,15 +61,28 @@ def test_json_says_all_that_the_plan_means() -> None:
         "plan": load(MINIMAL.read_text("utf-8"), "minimal.yaml").digest,
         "error": None,
         "problems": [],
+        "layers": [],
+        "cohorts": [],
         "experiments": [
             {
                 "experiment": "rank-v2",
-                "match": {"route": None, "path_prefix": None},
+                "match": {"route": None, "host": None, "path_prefix": None, "method": None, "headers": {}},
+                "audience": [],
                 "unit": "header:x-user-id",
+                "unit_definition": {"header": "x-user-id"},
+                "layer": None,
+                "slice": None,
                 "hash": "md5",
                 "buckets": 10_000,
                 "salt": "rank-v2",
                 "phase": document["experiments"][0]["phase"],
+                "mode": "running",
+                "ramp": 1.0,
+                "sticky": False,
+                "carry": False,
+                "exposures": "first",
+                "response_outcomes": False,
+                "strata": [],
                 "arms": [
                     {
                         "arm": "v2",
@@ -82,6 +100,15 @@ def test_json_says_all_that_the_plan_means() -> None:
                         "cluster": "model-v1",
                         "headers": {},
                     },
+                ],
+                "splits": [
+                    {
+                        "cohort": "default",
+                        "arms": [
+                            {"arm": "v2", "control": False, "share": 0.5, "buckets": 5000},
+                            {"arm": "v1", "control": True, "share": 0.5, "buckets": 5000},
+                        ],
+                    }
                 ],
                 "decision": {
                     "method": "fixed",
@@ -102,6 +129,89 @@ def test_json_says_all_that_the_plan_means() -> None:
             }
         ],
     }
+
+
+def whole(tmp_path: Path) -> Path:
+    """A plan with everything that `check` shows."""
+    arms = {"v1": {"weight": {"default": 50, "firm": 90}}, "v2": {"weight": {"default": 50, "firm": 10}}}
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        plan_text(
+            {
+                "one": {
+                    **experiment(arms, layer="shared", slice=["0%", "50%"], ramp="10%", sticky=True),
+                    "strata": ["x-country"],
+                    "unit": {"header": "x-user-id"},
+                },
+                "two": experiment(
+                    {"a": {"weight": 50}, "b": {"weight": 50}},
+                    unit={"switchback": {"key": {"query": "city"}, "window": "30m", "washout": "5m"}},
+                    audience=[{"any": [{"header": "x-country", "in": ["IN"]}, {"percentage": "5%"}]}],
+                    paused=True,
+                    exposures="all",
+                ),
+            },
+            cohorts={"firm": [{"header": "x-plan", "in": ["firm"]}]},
+            layers={"shared": {"unit": {"header": "x-user-id"}, "holdout": "2%"}},
+        )
+    )
+    return path
+
+
+def test_layers_cohorts_and_what_is_set_of_an_experiment_are_shown(tmp_path: Path) -> None:
+    said = run(whole(tmp_path))
+
+    assert "layer shared: by header x-user-id" in said
+    assert "│ (holdout) │    2% │       0 - 199 │ █                                        │" in said
+    assert "│ one       │   48% │   200 - 4,999 │ ████████████████████                     │" in said
+    assert "│ (free)    │   50% │ 5,000 - 9,999 │                     ████████████████████ │" in said
+    assert "cohort firm: header x-plan is one of firm" in said
+    assert "│ v2           │    5% │            1% │" in said
+    assert "layer shared, buckets 200 - 4,999 of 10,000" in said
+    assert "ramp 10%: so much of each arm's buckets is live, the rest control's" in said
+    assert "sticky: a unit keeps its first arm" in said
+    assert "strata: x-country" in said
+    assert (
+        "two: every request, by query city in windows of 30 minutes, the first 5 minutes not analysed" in said
+    )
+    assert "paused: every request gets control" in said
+    assert "audience: (header x-country is one of IN or 5% of units)" in said
+    assert "every exposure is recorded" in said
+
+
+def test_json_has_layers_cohorts_and_splits(tmp_path: Path) -> None:
+    (document,) = json.loads(run("--json", whole(tmp_path)))["plans"]
+    one, two = document["experiments"]
+
+    assert document["layers"] == [
+        {
+            "layer": "shared",
+            "unit": "header:x-user-id",
+            "unit_definition": {"header": "x-user-id"},
+            "hash": "md5",
+            "buckets": 10_000,
+            "salt": "shared",
+            "buckets_owned": [
+                {"experiments": [], "holdout": True, "start": 0, "end": 200, "share": 0.02},
+                {"experiments": ["one"], "holdout": False, "start": 200, "end": 5000, "share": 0.48},
+                {"experiments": [], "holdout": False, "start": 5000, "end": 10_000, "share": 0.5},
+            ],
+        }
+    ]
+    assert document["cohorts"] == [
+        {"cohort": "firm", "audience": [{"header": "x-plan", "in": ["firm"]}]},
+    ]
+    assert (one["layer"], one["slice"], one["ramp"], one["sticky"]) == (
+        "shared", {"start": 200, "end": 5000}, 0.1, True,
+    )  # fmt: skip
+    shares = {s["cohort"]: [(a["arm"], a["share"], a["buckets"]) for a in s["arms"]] for s in one["splits"]}
+    assert shares == {
+        "default": [("v1", 0.95, 5000), ("v2", 0.05, 5000)],
+        "firm": [("v1", 0.99, 9000), ("v2", 0.01, 1000)],
+    }
+    assert (two["mode"], two["exposures"]) == ("paused", "all")
+    assert two["unit_definition"]["switchback"]["key"] == {"query": "city"}
+    assert two["audience"] == [{"any": [{"header": "x-country", "in": ["IN"]}, {"percentage": "5%"}]}]
 
 
 def test_a_bad_plan_is_the_loaders_own_error() -> None:
@@ -140,7 +250,7 @@ def test_json_holds_the_problems_too(capsys: pytest.CaptureFixture[str]) -> None
         "message": "must be a whole number from 2 to 2,147,483,648, not 4,294,967,296",
     }
     assert absent["error"] == "the plan absent.yaml cannot be read: No such file or directory"
-    assert (absent["problems"], absent["experiments"]) == ([], [])
+    assert [absent[key] for key in ("problems", "layers", "cohorts", "experiments")] == [[]] * 4
     assert good["error"] is None
 
 

@@ -26,9 +26,23 @@ def test_a_duration_is_in_the_longest_whole_unit(seconds: int, words: str) -> No
     ("keys", "words"),
     [
         ({}, "every request, by header x-user-id"),
-        ({"match": {"route": "r"}}, "route r, by header x-user-id"),
-        ({"match": {"path_prefix": "/a"}, "unit": {"request": True}}, "path /a, by request"),
-        ({"match": {"path_prefix": "/a", "route": "r"}}, "path /a on route r, by header x-user-id"),
+        ({"match": {"route": "r"}}, "requests on route r, by header x-user-id"),
+        (
+            {"match": {"path_prefix": "/a"}, "unit": {"request": True}},
+            "requests whose path begins with /a, by request",
+        ),
+        (
+            {"unit": {"cookie": "mt", "mint": {"max_age": "400d"}}},
+            "every request, by cookie mt, minted for 400 days",
+        ),
+        (
+            {"unit": {"group": {"header": "x-store"}, "members": {"header": "x-user-id"}}},
+            "every request, by group header x-store of header x-user-id",
+        ),
+        (
+            {"unit": {"switchback": {"key": {"query": "city"}, "window": "1h", "offset": "90s"}}},
+            "every request, by query city in windows of 1 hour from 90 seconds",
+        ),
     ],
 )
 def test_who_takes_part_is_said_in_words(keys: dict[str, Any], words: str) -> None:
