@@ -24,6 +24,8 @@ from meshtrial.plan.traffic import (
 )
 
 OPERATORS = tuple(operator.value for operator in Operator)
+ALONE = ("any", "percentage", "cohort")
+"""Conditions that take no operator; `cohort` not within a cohort."""
 MAX_REGEX = 256
 """Characters of one regular expression."""
 MAX_REGEXES = 10_000
@@ -63,7 +65,7 @@ def read_audience(cursor: Cursor, cohorts: Cohorts | None) -> Audience | None:
 
 
 def _condition(cursor: Cursor, cohorts: Cohorts | None) -> Condition | None:
-    whole = ("any", "percentage", *(["cohort"] if cohorts is not None else []))
+    whole = ALONE if cohorts is not None else ALONE[:-1]
     fields = cursor.fields([], (*CARRIERS, *OPERATORS, *whole))
     subjects = [key for key in fields.present if key in CARRIERS or key in whole]
     operators = [key for key in fields.present if key in OPERATORS]

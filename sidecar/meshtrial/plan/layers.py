@@ -10,6 +10,8 @@ from meshtrial.plan.scalars import percentage
 from meshtrial.plan.tree import Sequence
 from meshtrial.plan.units import read_unit
 
+REQUIRED = ("unit",)
+OPTIONAL = ("holdout", *HASHING)
 PERCENTAGE_FORM = "a percentage such as 12.5%"
 
 
@@ -27,7 +29,7 @@ def read_layers(cursor: Cursor) -> dict[str, Layer | None]:
 
 
 def _layer(key: str, cursor: Cursor) -> Layer | None:
-    fields = cursor.fields(("unit",), ("holdout", *HASHING))
+    fields = cursor.fields(REQUIRED, OPTIONAL)
     named = check_name(key, cursor)
     unit = fields.read("unit", read_unit)
     bucketing = read_bucketing(fields, default_salt=key)

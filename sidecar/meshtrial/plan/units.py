@@ -9,6 +9,7 @@ from meshtrial.plan.traffic import REQUEST, Carrier, Source, Switchback, Unit
 MAX_MINT = 400 * 86_400
 """Seconds: browsers keep no cookie longer than 400 days (RFC 6265bis, section 5.5)."""
 
+KEYS = (*CARRIERS, "request", "mint", "group", "members", "switchback")
 _OWNERS = {"mint": "cookie", "members": "group"}
 """Keys that stand beside another one only."""
 _FORMS = (
@@ -19,7 +20,7 @@ _FORMS = (
 
 def read_unit(cursor: Cursor) -> Unit | None:
     """Read a unit of any kind."""
-    fields = cursor.fields([], (*CARRIERS, "request", "mint", "group", "members", "switchback"))
+    fields = cursor.fields([], KEYS)
     kinds = [key for key in fields.present if key not in _OWNERS]
     if len(kinds) != 1:
         if fields.sound:

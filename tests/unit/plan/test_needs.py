@@ -81,6 +81,8 @@ def test_audiences_cohorts_with_weights_and_strata_need_what_they_read() -> None
 def test_carried_arms_need_baggage_both_ways() -> None:
     found = needs(carry=True)
 
+    assert found.carries
+    assert not needs().carries
     assert "baggage" in found.headers
     assert "baggage" in found.set_headers
 

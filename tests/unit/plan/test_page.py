@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from meshtrial.errors import PlanError
-from meshtrial.plan import arms, decision, experiments, load, metrics
+from meshtrial.names import Reason
+from meshtrial.plan import arms, audience, decision, experiments, layers, load, matching, metrics, units
 from meshtrial.plan.problems import Rule
 
 PAGE = (Path(__file__).parents[3] / "docs" / "plan.md").read_text("utf-8")
@@ -14,13 +15,15 @@ SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^#{1,3} ", PAGE
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 SUPPORTED = {
-    "The document": load.REQUIRED,
+    "The document": (*load.REQUIRED, *load.OPTIONAL),
     "A metric": (*metrics.REQUIRED, *metrics.OPTIONAL),
     "An experiment": (*experiments.REQUIRED, *experiments.OPTIONAL),
-    "`match`": experiments.CONDITIONS,
-    "`unit`": experiments.UNITS,
+    "`unit`": units.KEYS,
+    "`match`": matching.CONDITIONS,
+    "`audience`": (*audience.OPERATORS, *audience.ALONE),
     "An arm": (*arms.REQUIRED, *arms.OPTIONAL),
-    "`decision`": decision.REQUIRED,
+    "A layer": (*layers.REQUIRED, *layers.OPTIONAL),
+    "The decision": decision.REQUIRED,
     "An entry of `primary`": decision.PRIMARY,
 }
 RESERVED = {
@@ -29,10 +32,7 @@ RESERVED = {
     "`window` of a metric": metrics.LATER_WINDOW,
     "`kind` of a metric": metrics.LATER_KINDS,
     "an experiment": experiments.LATER,
-    "`match`": experiments.LATER_CONDITIONS,
-    "`unit`": experiments.LATER_UNITS,
-    "`hash`": experiments.LATER_HASHES,
-    "`decision`": decision.LATER,
+    "the decision": decision.LATER,
     "`method` of a decision": decision.LATER_METHODS,
     "an entry of `primary`": decision.LATER_PRIMARY,
 }
@@ -40,16 +40,18 @@ RESERVED = {
 
 @pytest.mark.parametrize("section", SUPPORTED)
 def test_each_table_lists_exactly_the_keys_that_the_reader_knows(section: str) -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", SECTIONS[section], flags=re.MULTILINE)
+    cells = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", SECTIONS[section], flags=re.MULTILINE)
 
-    assert sorted(rows) == sorted(SUPPORTED[section])
+    assert sorted(re.findall(r"\w+", " ".join(cells))) == sorted(SUPPORTED[section])
 
 
 def test_required_keys_are_told_from_the_others() -> None:
     for section, keys in {
+        "The document": load.REQUIRED,
         "A metric": metrics.REQUIRED,
         "An experiment": experiments.REQUIRED,
         "An arm": arms.REQUIRED,
+        "A layer": layers.REQUIRED,
     }.items():
         rows = re.findall(r"^\| `(\w+)` \|[^|]*\| required \|", SECTIONS[section], flags=re.MULTILINE)
         assert sorted(rows) == sorted(keys)
@@ -63,9 +65,24 @@ def test_each_reserved_word_is_listed_where_it_is_refused() -> None:
     assert {where: tuple(re.findall(r"`(\w+)`", words)) for where, words in rows} == RESERVED
 
 
+def test_each_reason_has_its_step() -> None:
+    rows = re.findall(r"\| `(\w+)` \|$", SECTIONS["How a unit gets its arm"], flags=re.MULTILINE)
+
+    assert set(rows) == set(Reason)
+
+
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_the_examples_load(text: str) -> None:
     assert load.load(text, "docs/plan.md").experiments
+
+
+def test_the_error_is_the_one_that_is_shown() -> None:
+    [shown] = re.findall(r"```text\n(.*?)\n```", PAGE, flags=re.DOTALL)
+    lines = EXAMPLES[0].replace("    control:", "    contrl:").splitlines(keepends=True)
+    with pytest.raises(PlanError) as refused:
+        load.load("".join(lines), "plan.yaml")
+
+    assert shown in str(refused.value).splitlines()
 
 
 @pytest.mark.parametrize("key", experiments.LATER)
