@@ -57,7 +57,8 @@ def _told(settings: Place, needs: Needs) -> Iterator[Finding]:
     if mode.choice(_HEADER_MODES) == "SKIP":
         yield checks.HEADERS_UNSENT.at(mode, "request_header_mode is SKIP")
     rules = settings.get("forward_rules")
-    for name in needs.headers:
+    # What is forwarded of a response is in the same list.
+    for name in (*needs.headers, *([Header.OUTCOME] if needs.outcome_header else [])):
         if not is_seen(rules, name):
             at = rules.get("allowed_headers", "patterns")
             yield checks.HEADER_HIDDEN.at(

@@ -104,6 +104,8 @@ class Session:
         if in_force.needs.response and wants_response(decision):
             self._decision = decision
             answer += SEE_RESPONSE
+        for assignment in decision:  # before any is recorded: where one cannot be kept, none was served
+            keep_first(assignment, desk.sticky, desk.key)
         timing = Timing(start, desk.now())
         for assignment, pseudonym in zip(decision, pseudonyms, strict=True):
             self._record(assignment, pseudonym, timing)
@@ -115,7 +117,6 @@ class Session:
         desk = self._desk
         if not assignment.takes_part:
             return
-        keep_first(assignment, desk.sticky, desk.key)
         first_only = assignment.experiment.exposures is Exposures.FIRST
         met = meeting(assignment, pseudonym, timing.start)
         if first_only and met in desk.recent:

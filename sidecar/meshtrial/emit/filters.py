@@ -97,8 +97,9 @@ def _request_headers_alone() -> ext_proc.ProcessingMode:
 
 
 def _read(needs: Needs) -> matcher.ListStringMatcher:
-    """What the plan reads: nothing else of a request leaves the proxy."""
-    return matcher.ListStringMatcher(patterns=[matcher.StringMatcher(exact=name) for name in needs.headers])
+    """What the plan reads: nothing else of a request, or of a response, leaves the proxy."""
+    names = [*needs.headers, *([Header.OUTCOME] if needs.outcome_header else [])]
+    return matcher.ListStringMatcher(patterns=[matcher.StringMatcher(exact=name) for name in names])
 
 
 def _written(needs: Needs) -> matcher.RegexMatcher:

@@ -54,7 +54,10 @@ class StickyFile:
             SettingError: The file cannot be used.
         """
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
+            # `GET /v1/explain` reads in another thread: SQLite itself lets in one at a time.
+            self._connection = sqlite3.connect(
+                path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
+            )
             for statement in _SCHEMA:
                 self._connection.execute(statement)
         except sqlite3.Error as error:

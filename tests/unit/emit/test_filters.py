@@ -73,6 +73,8 @@ def seen(**keys: Any) -> set[str]:
         ({"audience": [{"any": [{"header": "x-plan", "exists": True}]}]}, {"x-plan", "x-user-id"}),
         ({"strata": ["x-country"]}, {"x-country", "x-user-id"}),
         ({"carry": True}, {"baggage", "x-user-id"}),
+        # The list is for responses as well.
+        ({"outcomes": {"response_header": True}}, {"x-meshtrial-outcome", "x-user-id"}),
     ],
 )
 def test_everything_that_the_plan_reads_is_forwarded(keys: dict[str, Any], headers: set[str]) -> None:
