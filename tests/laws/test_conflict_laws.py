@@ -170,3 +170,21 @@ def test_unrelated_experiments_leave_phases_as_they_are(
     before, after = many(asked), many([*asked, *more])
 
     assert [e.phase for e in before.experiments] == [e.phase for e in after.experiments][: len(asked)]
+
+
+@SLOW
+@given(st.lists(askings(), min_size=2, max_size=8))
+def test_of_each_experiment_the_first_conflict_in_the_document_is_told(asked: list[dict[str, Any]]) -> None:
+    known = [alone(one) for one in asked]
+    expected = []
+    for index, later in enumerate(known):
+        rivals = [i for i in range(index) if shared(known[i], later)]
+        if rivals:
+            expected.append((f"$.experiments.e{index}", f"`e{rivals[0]}`"))
+    try:
+        plan_of({f"e{i}": experiment(CHOOSING, **one) for i, one in enumerate(asked)})
+        told = []
+    except PlanError as error:
+        told = [(p.path, p.message.split()[2]) for p in error.problems]
+
+    assert told == expected
