@@ -42,7 +42,8 @@ def _markdown(table: Table) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (table.header, rule, *table.rows))
 
 
-def write_page(page: Path, shown: Sequence[Table]) -> None:
+def write_page(page: Path, shown: Sequence[Table], marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Replace what stands between the page's two marks."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{markdown(shown)}\n{END}{rest.partition(END)[2]}")
+    begin, end = marks
+    before, _, rest = page.read_text().partition(begin)
+    page.write_text(f"{before}{begin}\n{markdown(shown)}\n{end}{rest.partition(end)[2]}")
