@@ -28,7 +28,8 @@ def serve(
     """Answer the proxy: the ext_proc sidecar.
 
     Needs the pseudonym key (MESHTRIAL_KEY or --key-file). Point Envoy at --listen; `meshtrial emit envoy`
-    prints a configuration that does. When it is ready it says so in one line of JSON on stderr.
+    prints a configuration that does. When it is ready it says so in one line of JSON on stderr. From then
+    on it follows the plan's file; SIGHUP has it read again.
     """
     import uvloop
 

@@ -1,5 +1,6 @@
 """A watched file -> the Plan in force, swapped whole between two requests."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,11 @@ from meshtrial.plan.model import Plan
 _LOG = EventLog("plan")
 _POLL_SECONDS = 0.025
 """A change is read at the second look: 25 to 50 ms after it."""
+_TURN_SECONDS = 0.0002
+"""How long a reading keeps Python's lock while a request waits for it.
+
+Python's own 5 ms, several times a request, would make decisions late as long as a large plan compiles.
+"""
 _CLOSE_SECONDS = 1.0
 
 
@@ -104,7 +110,8 @@ class Live:
     def _work(self) -> None:
         while not self._closing.wait(_POLL_SECONDS):
             if self._watch.due():
-                self._read()
+                with _short_turns():
+                    self._read()
 
     def _read(self) -> None:
         before, start = self._state, time.monotonic()
@@ -130,6 +137,16 @@ class Live:
         )
         took = round((time.monotonic() - start) * 1000, 1)
         _LOG.info("plan taken", plan=plan.digest, before=digest, milliseconds=took)
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _problems(error: Exception) -> list[str]:

@@ -1,0 +1,64 @@
+"""What a reading does to the process around it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from meshtrial.doors.live import Live, PlanSource
+from meshtrial.plan.load import load
+from meshtrial.plan.model import Plan
+from plan_texts import RANK
+
+READING_SECONDS = 1.0
+
+
+def test_a_long_reading_lets_the_other_threads_in_far_more_often_than_python_would(tmp_path: Path) -> None:
+    plan = load(RANK, "plan.yaml")
+    reading, done = threading.Event(), threading.Event()
+    busy = False
+
+    def read() -> Plan:
+        if busy:
+            reading.set()
+            end = time.monotonic() + READING_SECONDS
+            while time.monotonic() < end:
+                pass
+            done.set()
+        return plan
+
+    live = Live(PlanSource(tmp_path / "plan.yaml", read))
+    busy = True
+    turns = 0
+    with live.following():
+        live.reload()
+        assert reading.wait(10)
+        while not done.is_set():
+            time.sleep(0)  # gives Python's lock away, as every system call of a request does
+            turns += 1
+
+    assert turns > 2 * READING_SECONDS / 0.005  # Python's own interval would allow half of it
+
+
+def test_an_error_that_nobody_foresaw_is_a_refusal_that_shows_none_of_its_text(tmp_path: Path) -> None:
+    plan = load(RANK, "plan.yaml")
+    answers: Iterator[Plan | Exception] = iter([plan, RecursionError("holds a secret"), plan])
+
+    def read() -> Plan:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    live = Live(PlanSource(tmp_path / "plan.yaml", read))
+    with live.following():
+        for status, error in (("refused", "RecursionError while the plan was read"), ("ok", None)):
+            live.reload()
+            deadline = time.monotonic() + 10
+            while live.state().health()["status"] != status:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert live.state().health()["error"] == error
+
+    assert live.in_force().plan is plan
+    assert live.state().reloads() == {"taken": 0, "refused": 1, "unchanged": 1}
