@@ -22,6 +22,7 @@ URL_ATTRIBUTES: Final = frozenset({"http.url", "http.target", "url.full", "url.p
 
 Attributes = MutableSequence[KeyValue]
 _T = TypeVar("_T")
+_IDS: Final = frozenset([Attribute.CONTEXT_ID, Attribute.GROUP_ID])
 _PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -39,24 +40,27 @@ def keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> int:
 
 
 def hide_units(attributes: Attributes, kind: str, key: PseudonymKey) -> int:
-    """Replace or remove the clear units (`feature_flag.context.id`) of one list; how many there were.
+    """Replace or remove the clear units and groups of one list; how many there were.
 
     Args:
         attributes: Changed in place.
         kind: The unit's kind where the list names none itself, "" for unknown.
         key: Makes the pseudonyms.
     """
-    units = [attribute for attribute in attributes if attribute.key == Attribute.CONTEXT_ID]
-    if not units:
+    if not any(attribute.key in _IDS for attribute in attributes):
         return 0
     has_key_id = bool(text_of(attributes, Attribute.KEY_ID))
-    clear = [u for u in units if not (has_key_id and _PSEUDONYM.fullmatch(u.value.string_value))]
-    kind = text_of(attributes, Attribute.UNIT_KIND) or kind
+    kinds = {
+        Attribute.CONTEXT_ID: text_of(attributes, Attribute.UNIT_KIND) or kind,
+        Attribute.GROUP_ID: text_of(attributes, Attribute.GROUP_KIND),
+    }
+    ids = [attribute for attribute in attributes if attribute.key in _IDS]
+    clear = [i for i in ids if not (has_key_id and _PSEUDONYM.fullmatch(i.value.string_value))]
     replaced = removed = False
     for attribute in clear:
-        unit = _unit_bytes(attribute.value)
-        if kind and unit:
-            attribute.value.CopyFrom(AnyValue(string_value=key.pseudonym(kind, unit)))
+        unit, of_kind = _unit_bytes(attribute.value), kinds[Attribute(attribute.key)]
+        if of_kind and unit:
+            attribute.value.CopyFrom(AnyValue(string_value=key.pseudonym(of_kind, unit)))
             replaced = True
         else:
             attribute.key = ""

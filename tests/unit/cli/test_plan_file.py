@@ -90,8 +90,16 @@ def test_a_binary_file_is_one_clear_error(tmp_path: Path, content: bytes) -> Non
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_a_file_of_ten_megabytes_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_larger_than_any_configuration_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_bytes(MINIMAL + b"# " + b"x" * 20_000_000)
+
+    assert refusal(path) == f"the plan {path} is over 20,000,000 bytes, the limit"
+
+
+def test_a_plan_of_ten_megabytes_is_refused_by_its_length(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_bytes(MINIMAL + b"# " + b"x" * 10_000_000)
 
-    assert refusal(path) == f"the plan {path} is over 1,000,000 bytes, the limit of a plan"
+    with pytest.raises(PlanError, match="the limit is 1,000,000"):
+        read_plan(path)

@@ -61,6 +61,16 @@ def test_a_clear_unit_is_replaced_by_its_pseudonym(unit: object, read_as: bytes)
     } == after
 
 
+def test_a_clear_group_is_replaced_like_its_member_and_removed_where_it_names_no_kind() -> None:
+    ids_ = {"feature_flag.context.id": "ann", "meshtrial.group.id": "store-9", "meshtrial.unit.kind": KIND}
+
+    named = attributes_after({**ids_, "meshtrial.group.kind": "header:x-store"})
+    assert named["feature_flag.context.id"] == pseudonym(KIND, b"ann")
+    assert named["meshtrial.group.id"] == pseudonym("header:x-store", b"store-9")
+    assert named["meshtrial.key.id"] == KEY.id
+    assert "meshtrial.group.id" not in attributes_after(ids_)
+
+
 @pytest.mark.parametrize("unit", ["ann@example.com", "a" * 31, "A" * 32, "a" * 32 + "\n"])
 def test_a_key_id_beside_what_is_no_pseudonym_does_not_hide_a_clear_unit(unit: str) -> None:
     after = attributes_after(
