@@ -239,7 +239,7 @@ def test_a_bad_plan_is_told_once_with_all_its_problems_and_the_last_good_one_sta
 
     assert sidecar.cluster() == "model-v2"
     status, health = sidecar.plan_health()
-    first = f"{plan}:11: $.experiments.rank-v2.arms: the arms' weights must sum to 100, not 110 [weights-sum]"
+    first = f"{plan}:12: $.experiments.rank-v2.arms: the arms' weights must sum to 100, not 110 [weights-sum]"
     assert (status, health["digest"], health["error"]) == ("degraded", digest(ALL_V2), first)
     metrics = sidecar.plan_metrics()
     assert metrics["meshtrial_plan_refused"] == 1
