@@ -256,6 +256,13 @@ def test_without_the_sidecar_everybody_gets_control_and_nobody_a_cookie(running:
     finally:
         running.restart_sidecar()
 
+    def decided() -> bool:
+        return bool(
+            get(running.proxy, "/header", [("x-user-id", "user-1")]).reached_model("x-meshtrial-arms")
+        )
+
+    until(decided, 0.5)  # By Envoy's default it would be asked again only after a second.
+
 
 def test_the_store_and_the_logs_hold_no_unit_in_clear(running: Trial) -> None:
     get(running.proxy, "/header", [("x-user-id", "a-user-in-clear")])

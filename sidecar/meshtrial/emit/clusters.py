@@ -96,7 +96,9 @@ def _sidecar(address: core.Address) -> cluster.Cluster:
         )
     ]
     made.common_lb_config = cluster.ClusterCommonLbConfig(
-        healthy_panic_threshold=envoy_type.Percent(value=0.0)
+        healthy_panic_threshold=envoy_type.Percent(value=0.0),
+        # By default a second change within a second waits for its end: of a sidecar that is back, too.
+        update_merge_window=timedelta(0),
     )
     made.outlier_detection = cluster.OutlierDetection(
         split_external_local_origin_errors=True,

@@ -80,7 +80,7 @@ def test_an_absent_or_hung_sidecar_is_noticed_before_requests_wait_for_it() -> N
         }
     ]
     # A Percent without a value is 0: never send to a host that failed its check.
-    assert sidecar["common_lb_config"] == {"healthy_panic_threshold": {}}
+    assert sidecar["common_lb_config"] == {"healthy_panic_threshold": {}, "update_merge_window": "0s"}
     assert sidecar["outlier_detection"] == {
         "split_external_local_origin_errors": True,
         "consecutive_local_origin_failure": 5,
