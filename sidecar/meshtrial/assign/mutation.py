@@ -33,7 +33,7 @@ def mutation_of(decision: Decision, plan: Plan) -> Mutation:
         headers.update(assignment.arm.headers)
     if arms := arms_text(decision):
         headers[Header.ARMS] = arms
-    dropped = [name for name in plan.owned_headers() if name not in headers]
+    dropped = [name for name in plan.owned_headers if name not in headers]
     return Mutation(tuple(headers.items()), (*dropped, FORCE))
 
 

@@ -1,8 +1,8 @@
 """Decision -> the bytes of an answer, serialised once for each arm.
 
 What differs between two requests of one arm, the pseudonym (32 hex digits) and the bucket (a double),
-has a fixed size. So an answer is serialised when the Plan is taken, with a mark in each such place,
-and a request only fills the places in.
+has a fixed size. So an answer is serialised with a mark in each such place, when an arm is first met, and
+every further request only fills the places in.
 """
 
 import struct
@@ -14,8 +14,6 @@ from google.protobuf.wrappers_pb2 import BoolValue
 
 from meshtrial.assign.decide import Assignment, Decision
 from meshtrial.assign.mutation import arms_text, mutation_of
-from meshtrial.assign.subject import Subject
-from meshtrial.assign.unit import NoUnit
 from meshtrial.doors.ext_proc_pb2 import (
     CommonResponse,
     HeaderMutation,
@@ -43,8 +41,6 @@ https://protobuf.dev/programming-guides/encoding/#last-one-wins
 """
 
 _Key = tuple[str, str, Reason, str, bool]
-_SOMEBODY = Subject(b"", b"")
-_NOBODY = Subject(NoUnit.MISSING, NoUnit.MISSING)
 _UNIT_MARK = "\x01" * 32
 _DOUBLE = struct.Struct("<d")  # protobuf's wire form of a double
 
@@ -55,13 +51,6 @@ class Answers:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._templates: dict[tuple[bool, tuple[_Key, ...]], _Template] = {}
-        for experiment in plan.experiments:
-            for arm in experiment.arms:
-                self._template(
-                    (Assignment(experiment, arm, Reason.SPLIT, _SOMEBODY, experiment.phase, 0),), named=True
-                )
-            nobody = Assignment(experiment, experiment.control, Reason.DEFAULT, _NOBODY, experiment.phase)
-            self._template((nobody,), named=False)
 
     def answer(self, decision: Decision, pseudonym: str | None) -> bytes:
         """Serialised ProcessingResponse; the pseudonym is that of the first assignment with a unit."""

@@ -30,7 +30,7 @@ def early_strip(plan: Plan) -> core.TypedExtensionConfig:
         mutation_rules.HeaderMutation(
             remove_on_match=mutation_rules.HeaderMutationRemoveOnMatch(key_matcher=reserved)
         ),
-        *(mutation_rules.HeaderMutation(remove=name) for name in plan.owned_headers()),
+        *(mutation_rules.HeaderMutation(remove=name) for name in plan.owned_headers),
     ]
     return core.TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",

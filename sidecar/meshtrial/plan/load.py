@@ -73,7 +73,8 @@ def compiled(around: Surroundings, experiments: Iterable[Experiment]) -> Plan:
     ordered = tuple(sorted(experiments, key=lambda experiment: experiment.id))
     canonical = canonical_text(metrics, layers, cohorts, ordered)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    return Plan(metrics, layers, cohorts, ordered, canonical, digest, index_of(ordered))
+    owned = sorted({name for experiment in ordered for arm in experiment.arms for name, _ in arm.headers})
+    return Plan(metrics, layers, cohorts, ordered, canonical, digest, index_of(ordered), tuple(owned))
 
 
 def _by_id(entries: Mapping[str, _Entry | None]) -> tuple[_Entry, ...]:

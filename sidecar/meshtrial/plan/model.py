@@ -246,11 +246,9 @@ class Plan:
     digest: str
     """SHA-256 of `canonical`, 64 hex digits."""
     index: "Index[Experiment]" = field(repr=False, compare=False)
+    owned_headers: tuple[str, ...] = field(repr=False, compare=False)
+    """Every header that some arm sets, sorted: a client's own copies are dropped."""
 
     def experiment(self, experiment_id: str) -> Experiment | None:
         """The experiment of this id, None where there is none."""
         return next((e for e in self.experiments if e.id == experiment_id), None)
-
-    def owned_headers(self) -> tuple[str, ...]:
-        """Every header that some arm sets, sorted: a client's own copies are dropped."""
-        return tuple(sorted({name for e in self.experiments for arm in e.arms for name, _ in arm.headers}))

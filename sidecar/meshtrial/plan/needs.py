@@ -56,7 +56,7 @@ def needs_of(plan: Plan) -> Needs:
         headers=_sorted(headers),
         attributes=_sorted([REQUEST_TIME, *([ROUTE_NAME] if by_route else [])]),
         metadata=_sorted(source.name for source in sources if source.carrier is Carrier.METADATA),
-        set_headers=_sorted([*plan.owned_headers(), FORCE, *([BAGGAGE] if carry else [])]),
+        set_headers=_sorted([*plan.owned_headers, FORCE, *([BAGGAGE] if carry else [])]),
         response=mints or reports,
         set_cookie=mints,
         outcome_header=reports,

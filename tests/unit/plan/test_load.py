@@ -122,7 +122,7 @@ def test_a_full_plan_is_read_as_it_is_written() -> None:
         ("returns", "proportion", None, 1_209_600),
         ("revenue", "mean", "amount", 604_800),
     ]
-    assert plan.owned_headers() == ("x-model-family", "x-model-version")
+    assert plan.owned_headers == ("x-model-family", "x-model-version")
 
 
 def test_off_and_no_are_names_when_they_are_quoted() -> None:
