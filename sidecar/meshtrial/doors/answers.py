@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import BoolValue
 
-from meshtrial.assign.decide import Assignment, Decision
+from meshtrial.assign.decide import Decision
 from meshtrial.assign.mutation import arms_text, mutation_of
 from meshtrial.doors.ext_proc_pb2 import (
     CommonResponse,
