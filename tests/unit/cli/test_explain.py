@@ -3,6 +3,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -13,8 +14,7 @@ from meshtrial.errors import PlanError, SettingError
 from meshtrial.plan.load import load
 
 GOOD = Path(__file__).parents[2] / "plans" / "good"
-FULL = GOOD / "full.yaml"
-MINIMAL = GOOD / "minimal.yaml"
+FULL, LAYERS, MINIMAL = GOOD / "full.yaml", GOOD / "layers.yaml", GOOD / "minimal.yaml"
 
 app = typer.Typer()
 app.command()(explain)
@@ -26,78 +26,147 @@ def run(*arguments: str | Path) -> str:
     return result.stdout
 
 
-def refusal(plan: Path, experiment: str, unit: str) -> str:
+def document(*arguments: str | Path) -> dict[str, Any]:
+    return dict(json.loads(run("--json", *arguments)))
+
+
+def walk(found: dict[str, Any], experiment: str) -> dict[str, Any]:
+    (one,) = [each for each in found["walks"] if each["experiment"] == experiment]
+    return dict(one)
+
+
+def refusal(plan: Path, experiment: str | None = None, unit: str | None = None, **options: Any) -> str:
     with pytest.raises(SettingError) as refused:
-        explain(plan, experiment, unit)
+        explain(plan, experiment, unit, **options)
     return str(refused.value)
 
 
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
 def test_each_step_from_the_unit_to_the_arm_is_shown() -> None:
-    whole = hashlib.md5(b"rank-v2:u1").hexdigest()
+    whole = md5("rank-v2:u1")
     bucket = int(whole, 16) % 10_000
     said = " ".join(run(MINIMAL, "rank-v2", "u1").split())
 
-    assert "takes part every request, by header x-user-id" in said
-    assert "key rank-v2:u1" in said
-    assert f"md5 {whole}" in said
-    assert f"bucket {bucket:,} of 10,000" in said
     assert bucket < 5000
-    assert "arm v2" in said
-    assert "cluster model-v2" in said
+    assert "match yes: every request" in said
+    assert "unit header:x-user-id: u1" in said
+    assert f"bucket md5('rank-v2:u1') = {whole} -> bucket {bucket:,} of 10,000" in said
+    assert "arm v2, reason `split`: the bucket decides" in said
+    assert "v2 │ 0 - 4,999 │ 50% │ <- here │" in said
+    assert "v1 (control) │ 5,000 - 9,999 │ 50% │ │" in said
     assert "sets x-meshtrial-cluster: model-v2" in said
     assert "sets x-meshtrial-arms: rank-v2=v2" in said
-    assert f"leaves {bucket:,} when divided by 10,000; the buckets 0 to 4,999 belong to v2" in said
-    assert "v2 │ 0 - 4,999 │ 50% │ <- here" in said
-    assert "v1 (control) │ 5,000 - 9,999 │ 50% │ │" in said
+    assert "removes meshtrial-force" in said
 
 
 def test_an_arm_without_a_share_owns_no_buckets() -> None:
     said = " ".join(run(FULL, "rank-v2", "u1").split())
 
-    assert "v0 │ none │ 0%" in said
+    assert "│ v0 │" not in said
     assert "v3 │ 0 - 0 │ 0.1%" in said
 
 
-def test_json_names_every_step() -> None:
-    document = json.loads(run("--json", FULL, "rank-v2", "юзер"))
+def test_json_has_every_step_of_a_unit() -> None:
     plan = load(FULL.read_text("utf-8"), "full.yaml")
     key = "rank 2026 Δ:юзер"
-    whole = hashlib.md5(key.encode()).hexdigest()
-    bucket = int(whole, 16) % 1000
-    lanes = [("v3", 0, 1), ("v2", 1, 501), ("v0", 501, 501), ("v1", 501, 1000)]
+    bucket = int(md5(key), 16) % 1000
+    lanes = [("v3", 0, 1), ("v2", 1, 501), ("v1", 501, 1000)]
     arm = next(arm for arm, start, end in lanes if start <= bucket < end)
     headers = {"v2": {"x-model-version": "2"}, "v1": {}}[arm]
+    found = document(FULL, "rank-v2", "юзер")
 
-    assert document.pop("why").startswith(f"the MD5 of the key, as one integer, leaves {bucket}")
-    assert document == {
-        "plan": plan.digest,
+    assert found["plan"] == plan.digest
+    assert found["headers"]["set"] == {
+        "x-meshtrial-cluster": f"model-{arm}",
+        "x-meshtrial-arms": f"rank-v2={arm}",
+        **headers,
+    }
+    assert set(found["headers"]["remove"]) == {"x-model-family", "x-model-version", "meshtrial-force"} - set(
+        headers
+    )
+    (one,) = found["walks"]
+    assert [step["step"] for step in one.pop("steps")] == ["match", "unit", "bucket", "arm"]
+    assert one == {
         "experiment": "rank-v2",
+        "takes_part": True,
+        "lanes": [{"arm": a, "start": s, "end": e, "here": s <= bucket < e} for a, s, e in lanes],
+        "arm": arm,
+        "control": arm == "v1",
+        "cluster": f"model-{arm}",
+        "reason": "split",
+        "exposed": True,
         "phase": plan.experiments[0].phase,
-        "match": {"route": "recommend", "path_prefix": "/v1/recommend"},
         "unit_kind": "header:x-user-id",
         "unit": "юзер",
+        "no_unit": None,
         "key": key,
         "hash": "md5",
-        "hashed": whole,
         "buckets": 1000,
         "bucket": bucket,
-        "lanes": [
-            {"arm": arm, "control": arm == "v1", "start": start, "end": end, "share": (end - start) / 1000}
-            for arm, start, end in lanes
-        ],
-        "arm": arm,
-        "cluster": f"model-{arm}",
-        "headers": {
-            "set": {"x-meshtrial-cluster": f"model-{arm}", "x-meshtrial-arms": f"rank-v2={arm}", **headers},
-            "remove": sorted({"x-model-family", "x-model-version"} - headers.keys()),
-        },
+        "cohort": None,
+        "layer": None,
     }
+
+
+def test_a_whole_request_walks_through_every_experiment() -> None:
+    found = document(LAYERS, "--header", "X-User-Id: u1", "-H", "cookie: a=b; mt=c1", "--path", "/x?y=z")
+    in_layer = int(md5("ranking:u1"), 16) % 10_000
+
+    ids = ["colour", "length", "rank-v2", "rank-v3", "tone"]
+    assert [each["experiment"] for each in found["walks"]] == ids
+    assert 200 <= in_layer < 5_000
+    rank_2, rank_3 = walk(found, "rank-v2"), walk(found, "rank-v3")
+    assert (rank_2["layer"], rank_2["reason"], rank_2["takes_part"]) == ("ranking", "split", True)
+    assert (rank_3["arm"], rank_3["reason"], rank_3["takes_part"]) == ("v1", "outside", False)
+    assert f"bucket {in_layer:,} of 10,000; the slice is 200 to 4,999" in str(rank_2["steps"])
+    colour = walk(found, "colour")
+    assert (colour["unit_kind"], colour["unit"]) == ("cookie:mt", "c1")
+    assert colour["arm"] == ("blue" if int(md5("colour:c1"), 16) % 10_000 < 5_000 else "grey")
+    arms = dict(pair.split("=") for pair in found["headers"]["set"]["x-meshtrial-arms"].split(", "))
+    assert arms == {each["experiment"]: each["arm"] for each in found["walks"] if each["takes_part"]}
+
+
+def test_where_a_request_drops_out_is_said() -> None:
+    request = ["--host", "shop.example.com", "--path", "/r", "--route", "recommend v2"]
+    elsewhere = document(GOOD / "audiences.yaml", *request, "--method", "GET")
+    (one,) = elsewhere["walks"]
+    assert one["takes_part"] is False
+    assert one["steps"][-1]["answer"].endswith("and the request's method differs")
+
+    headers = ["-H", "x-app: web", "-H", "x-api: 2", "-H", "x-country: FR", "-H", "x-user-id: u1"]
+    (one,) = document(GOOD / "audiences.yaml", *request, "--method", "POST", *headers)["walks"]
+    assert one["steps"][-1] == {"step": "audience", "answer": "no: header x-country is one of IN, US"}
+
+
+def test_a_claim_that_the_proxy_verified_is_given_as_its_metadata() -> None:
+    namespace = "envoy.filters.http.jwt_authn"
+    claims = json.dumps({namespace: {"payload": {"sub": "alice"}}})
+    plan = GOOD / "units.yaml"
+    (of_claims,) = (e for e in load(plan.read_text("utf-8"), "units.yaml").experiments if e.id == "by-claim")
+    path = of_claims.match.path_prefix or "/"
+
+    assert walk(document(plan, "--path", path, "--metadata", claims), "by-claim")["unit"] == "alice"
+    assert walk(document(plan, "--path", path), "by-claim")["no_unit"] == "missing"
+
+
+def test_a_wrong_request_is_told() -> None:
+    assert refusal(MINIMAL, header=["x-user-id"]) == "--header 'x-user-id': write `name: value`"
+    assert refusal(MINIMAL, header=[": u1"]) == "--header ': u1': write `name: value`"
+    for wrong in ("{", "[]", '{"a": 1}'):
+        said = refusal(MINIMAL, metadata=wrong)
+        assert said.startswith("--metadata must be a JSON object of objects by namespace: ")
+    assert refusal(MINIMAL, "rank-v2") == (
+        "explain needs a UNIT after EXPERIMENT, or neither of them and --header, --path"
+    )
 
 
 def test_an_unknown_experiment_is_told_with_those_that_are_known() -> None:
     plan = GOOD / "two-experiments.yaml"
 
-    assert refusal(plan, "rank", "u1") == f"{plan} has no experiment `rank`; it has rank.v2, search"
+    assert refusal(plan, "rank", "u1").startswith(f"{plan} has no experiment `rank`")
 
 
 def test_a_unit_that_no_request_can_have_is_told_with_the_reason() -> None:
@@ -109,7 +178,7 @@ def test_a_unit_that_no_request_can_have_is_told_with_the_reason() -> None:
 
 
 def test_a_unit_of_the_longest_size_is_explained() -> None:
-    assert json.loads(run("--json", MINIMAL, "rank-v2", "x" * 1024))["unit"] == "x" * 1024
+    assert document(MINIMAL, "rank-v2", "x" * 1024)["walks"][0]["unit"] == "x" * 1024
 
 
 def test_a_bad_plan_is_the_loaders_own_error() -> None:
@@ -121,4 +190,4 @@ def test_a_unit_cannot_steer_the_terminal_and_is_not_taken_for_markup() -> None:
     said = run(MINIMAL, "rank-v2", "\x1b[31m[red]u1")
 
     assert "\x1b" not in said
-    assert re.search(r"unit +\\x1b\[31m\[red\]u1", said)
+    assert re.search(r"unit +header:x-user-id: \\x1b\[31m\[red\]u1", said)
