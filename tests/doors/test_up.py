@@ -160,7 +160,8 @@ def test_a_request_is_assigned_recorded_and_reported_and_one_signal_ends_all(
     with connect(data / "store") as database:
         stored = database.execute("SELECT count(*), count(DISTINCT TraceId) FROM otel_traces").fetchone()
     assert stored == (11, 11)
-    report = [sys.executable, "-m", "meshtrial", "report", "rank-v2", "--store", data / "store", "--json"]
+    arguments = ["report", "rank-v2", "--store", str(data / "store"), "--json"]
+    report = [sys.executable, "-m", "meshtrial", *arguments]
     done = subprocess.run(report, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(done.stdout)["experiment"] == "rank-v2"
 

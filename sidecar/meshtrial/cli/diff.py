@@ -135,8 +135,8 @@ def _table(moves: "tuple[Move, ...]") -> "RenderableType":
     table.add_column("of all", justify="right")
     table.add_column("of from", justify="right")
     for move in moves:
-        cells = [Text(_named(move.old)), Text(_named(move.new)), percent(move.share), percent(move.of_place)]
-        table.add_row(*([Text(move.cohort)] if by_cohort else []), *cells)
+        cells = [_named(move.old), _named(move.new), percent(move.share), percent(move.of_place)]
+        table.add_row(*map(Text, [move.cohort, *cells] if by_cohort else cells))
     return table
 
 

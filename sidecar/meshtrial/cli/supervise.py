@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from meshtrial.errors import NotStarted
 from meshtrial.logs import EventLog
@@ -78,7 +78,8 @@ async def start(component: str, arguments: Sequence[str], stop: asyncio.Event) -
     part = Part(component, process, asyncio.get_running_loop().create_future())
     part.copied = asyncio.create_task(_copy(part))
     ended, stopped = asyncio.ensure_future(part.ended()), asyncio.ensure_future(stop.wait())
-    await asyncio.wait({part.ready, ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    first: set[asyncio.Future[Any]] = {part.ready, ended, stopped}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if part.ready.done():
         ended.cancel()
