@@ -54,13 +54,14 @@ class StickyFile:
             SettingError: The file cannot be used.
         """
         try:
+            path.touch(mode=0o640)  # for its owner and group alone, as store and spool are
             # `GET /v1/explain` reads in another thread: SQLite itself lets in one at a time.
             self._connection = sqlite3.connect(
                 path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
             )
             for statement in _SCHEMA:
                 self._connection.execute(statement)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise SettingError(f"the file of sticky assignments {path} cannot be used: {error}") from error
 
     def kept(self, experiment: str, pseudonym: str) -> Kept | None:

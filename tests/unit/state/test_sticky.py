@@ -113,3 +113,14 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(what: str, tmp_path: Path
     with pytest.raises(SettingError) as refused:
         StickyFile(path)
     assert str(refused.value).startswith(f"the file of sticky assignments {path} cannot be used: ")
+
+
+def test_the_file_is_for_its_owner_and_group_alone(tmp_path: Path) -> None:
+    path = tmp_path / "sticky"
+    sticky = StickyFile(path)
+    sticky.keep("rank", "u1", V1)
+
+    assert {file.name: file.stat().st_mode & 0o007 for file in tmp_path.iterdir()} == dict.fromkeys(
+        (file.name for file in tmp_path.iterdir()), 0
+    )
+    sticky.close()
