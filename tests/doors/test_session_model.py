@@ -277,3 +277,31 @@ def test_a_unit_outside_its_slice_goes_to_control_and_leaves_no_trace() -> None:
         assert headers_set(answer) == {"x-meshtrial-cluster": "model-v1"}
         assert "arms" not in metadata(answer)
     assert (len(outside) > 5, door.recorded) == (True, [])
+
+
+def test_a_member_is_recorded_once_for_each_group_that_it_comes_with() -> None:
+    door = Door(plan("{group: {header: x-store}, members: {header: x-user-id}}"))
+    for store in (b"s1", b"s2", b"s1", b"s2"):
+        door.receive(message("/", user(), ("x-store", store)))
+    groups = [exposure["meshtrial.group.id"] for exposure in door.recorded]
+    assert groups == [pseudonym("header:x-store", "s1"), pseudonym("header:x-store", "s2")]
+
+
+def test_a_regular_expression_never_sees_a_long_value() -> None:
+    door = Door(plan(keys='audience: [{header: x-agent, regex: "(.*a.{59})+b?"}]'))
+    assert door.receive(message("/", user(), ("x-agent", b"a" * 1024))) != ProcessingResponse(
+        request_headers={}
+    )
+    door.receive(message("/", user(), ("x-agent", b"ab" * 30_000)))
+    assert door.messages("unmatched") == 1
+
+
+def test_claims_nested_deeper_than_any_path_are_no_units_and_no_trouble() -> None:
+    door = Door(plan(f"{{metadata: {{namespace: {NAMESPACE}, path: [payload, sub]}}}}"))
+    deep: dict[str, Any] = {"sub": "alice"}
+    for _ in range(25):
+        deep = {"more": deep}
+    request = ProcessingRequest.FromString(message("/"))
+    request.metadata_context.filter_metadata[NAMESPACE].update({"payload": {"sub": "alice", **deep}})
+    answer = door.receive(request.SerializeToString())
+    assert headers_set(answer)["x-meshtrial-cluster"] == f"model-{arm('alice')}"

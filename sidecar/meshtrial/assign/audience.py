@@ -9,7 +9,8 @@ import semver
 
 from meshtrial.assign.bucket import bucket_of
 from meshtrial.assign.request import Request
-from meshtrial.assign.unit import NoUnit, value_of
+from meshtrial.assign.unit import MAX_UNIT_BYTES, NoUnit, value_of
+from meshtrial.plan.audience import bounded
 from meshtrial.plan.model import Bucketing, Hash
 from meshtrial.plan.traffic import (
     AnyOf,
@@ -79,6 +80,8 @@ def _passes(request: Request, test: ValueTest) -> bool:
         return missing and test.operator is Operator.NOT_IN
     if test.operator is Operator.EXISTS:
         return test.operand is True
+    if len(value) > MAX_UNIT_BYTES:
+        return False
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -104,7 +107,7 @@ def _regex(text: str, operand: object) -> bool:
 
 @lru_cache(maxsize=4096)
 def _pattern(regex: str) -> "re2._Regexp":
-    return re2.compile(regex)
+    return re2.compile(regex, bounded())
 
 
 def _semver(text: str, operand: object) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import unquote_to_bytes
 
+MAX_PAIRS = 1000
+"""Of a cookie header and of a query: what comes after them is not read."""
 NOTHING: Mapping[str, Mapping[str, object]] = {}
 
 
@@ -43,7 +45,7 @@ class Request:
         """
         found: dict[str, list[bytes]] = {}
         for line in self.headers.get("cookie", ()):
-            for pair in line.split(b";"):
+            for pair in line.split(b";", MAX_PAIRS)[:MAX_PAIRS]:
                 name, equals, value = pair.partition(b"=")
                 if equals:
                     found.setdefault(name.strip(_BLANKS).decode("latin-1"), []).append(value.strip(_BLANKS))
@@ -58,7 +60,7 @@ class Request:
         """
         found: dict[str, list[bytes]] = {}
         text = self.path.partition("#")[0].partition("?")[2]
-        for pair in text.split("&"):
+        for pair in text.split("&", MAX_PAIRS)[:MAX_PAIRS]:
             if pair:
                 name, _, value = pair.partition("=")
                 found.setdefault(_form_decoded(name).decode("utf-8", "replace"), []).append(

@@ -29,8 +29,8 @@ from meshtrial.plan.model import Plan
 UNCHANGED = ProcessingResponse(request_headers=PhaseResponse()).SerializeToString()
 """Leaves the request as it is: the proxy's default route, control."""
 
-MAX_TEMPLATES = 10_000
-"""Kept at once, some 2 kB each: requests in many experiments have many combinations of arms."""
+MAX_BYTES = 8_000_000
+"""Of the templates kept at once: requests in many experiments have many combinations of arms."""
 SEE_RESPONSE = ProcessingResponse(
     mode_override=ProcessingMode(response_header_mode=ProcessingMode.SEND)
 ).SerializeToString()
@@ -40,6 +40,8 @@ A serialised message appended to another one is merged into it:
 https://protobuf.dev/programming-guides/encoding/#last-one-wins
 """
 
+_OVERHEAD = 400
+"""Bytes that Python takes for a template, and for each assignment of its key."""
 _Key = tuple[str, str, Reason, str, bool]
 _UNIT_MARK = "\x01" * 32
 _DOUBLE = struct.Struct("<d")  # protobuf's wire form of a double
@@ -51,6 +53,7 @@ class Answers:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._templates: dict[tuple[bool, tuple[_Key, ...]], _Template] = {}
+        self._kept = 0
 
     def answer(self, decision: Decision, pseudonym: str | None) -> bytes:
         """Serialised ProcessingResponse; the pseudonym is that of the first assignment with a unit."""
@@ -64,9 +67,12 @@ class Answers:
         key = named, tuple((a.experiment.id, a.arm.id, a.reason, a.phase, a.bucket is None) for a in decision)
         template = self._templates.get(key)
         if template is None:
-            if len(self._templates) >= MAX_TEMPLATES:
+            template = _Template(decision, self._plan, named=named)
+            self._kept += template.size
+            if self._kept > MAX_BYTES:
                 self._templates.clear()
-            template = self._templates[key] = _Template(decision, self._plan, named=named)
+                self._kept = template.size
+            self._templates[key] = template
         return template
 
 
@@ -108,6 +114,7 @@ class _Template:
         ends = [*(start for start, _, _ in places), len(whole)]
         self._pieces = [whole[start:end] for start, end in zip(starts, ends, strict=True)]
         self._order = [index for _, _, index in places]
+        self.size = len(whole) + _OVERHEAD * (1 + len(decision))
 
     def filled(self, values: Sequence[bytes]) -> bytes:
         """The answer with its marks replaced; each value is as long as its mark."""

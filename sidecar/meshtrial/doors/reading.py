@@ -9,6 +9,7 @@ from meshtrial.assign.request import NOTHING, Request
 from meshtrial.doors.ext_proc_pb2 import HttpHeaders, ProcessingRequest
 from meshtrial.names import EXT_PROC_FILTER, REQUEST_TIME, ROUTE_NAME
 from meshtrial.plan.needs import Needs
+from meshtrial.plan.sources import MAX_PATH
 
 
 def read_request(message: ProcessingRequest, needs: Needs) -> tuple[Request, int | None]:
@@ -36,20 +37,20 @@ def _metadata(message: ProcessingRequest, needs: Needs) -> Mapping[str, Mapping[
     return {namespace: _mapping(sent[namespace]) for namespace in needs.metadata if namespace in sent}
 
 
-def _mapping(struct: Struct) -> dict[str, object]:
-    return {key: _value(value) for key, value in struct.fields.items()}
+def _mapping(struct: Struct, depth: int = MAX_PATH) -> dict[str, object]:
+    return {key: _value(value, depth) for key, value in struct.fields.items()}
 
 
-def _value(value: Value) -> object:
+def _value(value: Value, depth: int) -> object:
     match value.WhichOneof("kind"):
         case "string_value":
             return value.string_value
-        case "struct_value":
-            return _mapping(value.struct_value)
+        case "struct_value" if depth > 1:
+            return _mapping(value.struct_value, depth - 1)
         case "null_value":
             return None
         case _:
-            return False  # a number, truth value or list: present, and no text
+            return False  # a number, truth value, list or what is deeper than any path: present, and no text
 
 
 def _nanoseconds(rfc3339: str) -> int | None:

@@ -97,7 +97,7 @@ def _matching(match: Match, cluster: str | None = None) -> route.RouteMatch:
     exact = [*match.headers, *([(":method", match.method)] if match.method else [])]
     headers = [_header(name, matcher.StringMatcher(exact=value)) for name, value in exact]
     if match.host is not None:
-        host = matcher.RegexMatcher(regex=f"(?i){re.escape(match.host)}(:[0-9]+)?".replace(r"\-", "-"))
+        host = matcher.RegexMatcher(regex=f"(?i){re.escape(match.host)}(:[0-9]*)?".replace(r"\-", "-"))
         headers.append(_header(":authority", matcher.StringMatcher(safe_regex=host)))
     if cluster is not None:
         headers.append(_asks_for(cluster))

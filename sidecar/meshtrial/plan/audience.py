@@ -130,7 +130,7 @@ def _regex(cursor: Cursor) -> str | None:
         cursor.fail(Rule.REGEX, message)
         return None
     try:
-        re2.compile(text, _bounded())
+        re2.compile(text, bounded())
     except re2.error as error:
         why = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
         cursor.fail(Rule.REGEX, f"{shown(text)} is no regular expression of RE2: {why}")
@@ -138,7 +138,8 @@ def _regex(cursor: Cursor) -> str | None:
     return text
 
 
-def _bounded() -> "re2.Options":
+def bounded() -> "re2.Options":
+    """Options that bound an expression's memory and keep RE2 from writing to stderr."""
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _REGEX_MEMORY

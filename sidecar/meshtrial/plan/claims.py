@@ -34,6 +34,8 @@ class Claim:
     """Headers that its arms set."""
     carriers: frozenset[str]
     """Headers that carry its unit."""
+    strata: frozenset[str]
+    """Headers that it records in clear."""
     reads: frozenset[str]
     """Headers that decide who takes part, with which unit, weights and stratum."""
 
@@ -87,6 +89,7 @@ def claim_of(key: str, cursor: Cursor, taken: Taken) -> Claim:
         chooses=any(arm.cluster is not None for arm in taken.arms),
         sets=frozenset(name for arm in taken.arms for name, _ in arm.headers),
         carriers=carriers,
+        strata=frozenset(source.name for source in taken.strata),
         reads=carriers.union(matched, _carrying(sources)),
     )
 

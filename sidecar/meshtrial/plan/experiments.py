@@ -27,6 +27,7 @@ OPTIONAL = (
 )  # fmt: skip
 LATER = ("rollout", "neighbours")
 MAX_STRATA = 8
+_SECRET = frozenset(["authorization", "cookie", "proxy-authorization"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,9 @@ def _strata(cursor: Cursor) -> tuple[Source, ...] | None:
     items = list(cursor.items())
     names = [read_header(item) for item in items]
     found = [Source(Carrier.HEADER, name) for name in names if name is not None]
+    for item, name in zip(items, names, strict=True):
+        if name in _SECRET:
+            item.fail(Rule.STRATA, f"`{name}` holds secrets: strata are recorded in clear")
     if len(set(found)) < len(found) or len(items) > MAX_STRATA:
         cursor.fail(Rule.STRATA, f"strata are at most {MAX_STRATA} headers, each once")
         return None

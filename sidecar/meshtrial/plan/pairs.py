@@ -19,6 +19,9 @@ def check_pairs(claims: Sequence[Claim]) -> None:
         own = claim.reads & claim.sets - claim.carriers
         if own:
             claim.cursor.fail(Rule.UNIT_SET, f"`{min(own)}` is read here, so no arm may set it")
+        if clear := claim.strata & claim.carriers:
+            message = f"`{min(clear)}` carries the unit, which no span may hold in clear as strata are"
+            claim.cursor.fail(Rule.STRATA, message)
     meeting = _meeting(claims)
     for rule in PAIRWISE:
         _check(rule, claims, meeting)

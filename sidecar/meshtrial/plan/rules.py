@@ -80,6 +80,16 @@ def what_is_read_is_not_set(one: Claim, other: Claim) -> _Conflict | None:
     return None
 
 
+def strata_hide_units(one: Claim, other: Claim) -> _Conflict | None:
+    """Strata are recorded in clear, units never."""
+    for reader, owner in ((one, other), (other, one)):
+        if both := reader.strata & owner.carriers:
+            who, whose = shown(reader.id), shown(owner.id)
+            message = f"`{min(both)}` carries the unit of {whose}, so {who} may not record it in clear"
+            return Rule.STRATA, message
+    return None
+
+
 def mints_agree(one: Claim, other: Claim) -> _Conflict | None:
     """A browser keeps one cookie of a name, so experiments that mint it give it one age."""
     if one.unit is None or other.unit is None or one.unit.mint == other.unit.mint:
@@ -108,5 +118,6 @@ PAIRWISE = (
     Pairwise(one_sets_a_header, lambda claim: claim.sets, meeting=True),
     Pairwise(controls_agree, _layer, meeting=True),
     Pairwise(what_is_read_is_not_set, lambda claim: claim.reads | claim.sets),
+    Pairwise(strata_hide_units, lambda claim: claim.strata | claim.carriers),
     Pairwise(mints_agree, _cookie),
 )

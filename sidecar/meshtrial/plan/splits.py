@@ -36,11 +36,12 @@ def _lanes(
 
 
 def phase_of(experiment: Experiment) -> str:
-    """Digest of everything that moves a unit between arms: equal allocations are one phase."""
+    """Digest of what moves units between arms, and of what the arms are: one phase, one comparison."""
     allocation: list[object] = [
         _randomised(experiment.unit),
         _hashing(experiment.bucketing),
         experiment.control.id,
+        [[arm.id, arm.cluster, arm.headers] for arm in sorted(experiment.arms, key=lambda arm: arm.id)],
         [_allocated(split) for split in experiment.splits],
     ]
     layer = experiment.layer

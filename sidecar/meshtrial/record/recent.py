@@ -11,9 +11,13 @@ LARGEST = 200_000
 
 
 def meeting(assignment: Assignment, pseudonym: str | None, time: int) -> Hashable:
-    """What is recorded once: a unit, its arm, why it has it, and the hour; `time` is ns since 1970."""
-    a = assignment
-    return a.experiment.id, a.phase, a.arm.id, a.reason, a.subject.window, pseudonym, time // HOUR
+    """What is recorded once: a unit, its group, its arm, why it has it, the hour; `time` is ns since 1970.
+
+    With its group, because groups are what is randomised: each has to be counted that a member came with.
+    """
+    a, subject = assignment, assignment.subject
+    group = subject.hashed if a.experiment.unit.member is not None else None
+    return a.experiment.id, a.phase, a.arm.id, a.reason, group, subject.window, pseudonym, time // HOUR
 
 
 class Recent:

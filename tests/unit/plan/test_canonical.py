@@ -153,12 +153,12 @@ def test_very_small_and_very_long_numbers_stay_exact() -> None:
 
 
 PHASE_KEPT = [
-    ("cluster: model-v3", "cluster: model-v4"),
     ("alpha: 0.01", "alpha: 0.02"),
     ("path_prefix: /v1/recommend", "path_prefix: /v2/recommend"),
-    ('X-Model-Version: "3"', 'X-Model-Version: "4"'),
 ]
 PHASE_CHANGED = [
+    ("cluster: model-v3", "cluster: model-v4"),
+    ('X-Model-Version: "3"', 'X-Model-Version: "4"'),
     ("{header: X-User-Id}", "{header: x-session-id}"),
     ("buckets: 1000", "buckets: 2000"),
     ("salt: rank 2026 Δ", "salt: rank 2027"),
@@ -168,14 +168,14 @@ PHASE_CHANGED = [
 
 
 @pytest.mark.parametrize(("old", "new"), PHASE_KEPT)
-def test_what_moves_no_unit_keeps_the_phase(old: str, new: str) -> None:
+def test_what_neither_moves_a_unit_nor_changes_an_arm_keeps_the_phase(old: str, new: str) -> None:
     before, after = (load(text, "p").experiments[0].phase for text in (FULL, changed(FULL, old, new)))
 
     assert before == after
 
 
 @pytest.mark.parametrize(("old", "new"), PHASE_CHANGED)
-def test_what_may_move_a_unit_begins_a_phase(old: str, new: str) -> None:
+def test_what_may_move_a_unit_or_is_another_arm_begins_a_phase(old: str, new: str) -> None:
     before, after = (load(text, "p").experiments[0].phase for text in (FULL, changed(FULL, old, new)))
 
     assert before != after

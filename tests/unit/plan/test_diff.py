@@ -85,7 +85,7 @@ def test_an_arm_that_leads_elsewhere_is_another_thing() -> None:
 
     assert warned(found) == ["arm-meaning"]
     assert found.moves == ()
-    assert found.old_phase == found.new_phase
+    assert found.old_phase != found.new_phase
 
 
 def test_a_lane_that_grows_moves_the_units_of_the_next_one() -> None:

@@ -99,6 +99,7 @@ ALLOCATION = [
     ("ramp: 10%", "ramp: 10%\n    hash: xxh64"),
     ("ramp: 10%", "ramp: 10%\n    buckets: 1000"),
     ("ramp: 10%", "ramp: 10%\n    salt: other"),
+    ('x-model: "2"', 'x-model: "3"'),
     ("in: [gold, silver]", "in: [gold]"),
     ("header: x-staff, exists: true", "header: x-staff, exists: false"),
 ]
@@ -114,7 +115,6 @@ NO_ALLOCATION = [
     ("paused: true", "killed: true"),
     ("exposures: all", "exposures: first"),
     ("response_header: true", "response_header: false"),
-    ('x-model: "2"', 'x-model: "3"'),
     ("alpha: 0.05", "alpha: 0.01"),
 ]
 
