@@ -10,7 +10,7 @@ import semver
 from meshtrial.assign.bucket import bucket_of
 from meshtrial.assign.request import Request
 from meshtrial.assign.unit import MAX_UNIT_BYTES, NoUnit, value_of
-from meshtrial.plan.audience import bounded
+from meshtrial.plan.audience import PERCENTAGE_BUCKETS, bounded
 from meshtrial.plan.model import Bucketing, Hash
 from meshtrial.plan.traffic import (
     AnyOf,
@@ -23,7 +23,6 @@ from meshtrial.plan.traffic import (
     ValueTest,
 )
 
-PERCENTAGE_BUCKETS = 10_000
 _MAX_NUMBER = 64
 """Characters of a value that is compared as a number or a version."""
 
