@@ -60,9 +60,9 @@ LISTEN = Setting(
 )
 ADMIN = Setting(
     "admin",
-    "Where /healthz and /metrics of the sidecar are served: HOST:PORT.",
+    "Where /healthz, /metrics and /v1/explain of the sidecar are served: HOST:PORT.",
     "127.0.0.1:9003",
-    "For operators, not for clients.",
+    "For operators, not for clients: /v1/explain shows units in clear.",
     ("serve", "up"),
 )
 COLLECTOR = Setting(

@@ -93,7 +93,7 @@ ANSWERS_UNREAD = _error(
 AUTHENTICATION_LATE = _error(
     "authentication-late",
     "The plan's unit is metadata of a filter that is missing or runs after the sidecar was asked.",
-    "The sidecar never sees a unit, so everybody goes to control.",
+    "The sidecar never sees the unit, so every experiment on it sends everybody to control.",
     "place the filter before envoy.filters.http.ext_proc",
 )
 AUTHENTICATION_AFTER = _warning(
