@@ -242,8 +242,9 @@ def experiments(
     if not layer:
         found["unit"] = draw(units())
         again = not found["unit"].keys() & {"request", "switchback"}
+        travels = {"request": True} not in (found["unit"], found["unit"].get("members"))
     else:
-        again = False
+        again = travels = False
     optional: dict[str, st.SearchStrategy[Any]] = {
         "audience": audiences(cohorts),
         "strata": st.lists(
@@ -252,7 +253,7 @@ def experiments(
         "ramp": st.integers(0, 1000).map(lambda tenths: percent(tenths, 1000)),
         "paused": st.booleans(),
         "killed": st.booleans(),
-        "carry": st.booleans(),
+        "carry": st.booleans() if travels else st.just(value=False),
         "sticky": st.booleans() if again else st.just(value=False),
         "exposures": st.sampled_from(["first", "all"]),
         "outcomes": st.booleans().map(lambda told: {"response_header": told}),

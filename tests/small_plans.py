@@ -94,6 +94,8 @@ def experiments(draw: st.DrawFn, name: str, cohorts: tuple[str, ...], layered: b
     made["unit"] = draw(st.sampled_from([*LAYER_UNITS, SWITCHBACK]))
     if "switchback" in made["unit"] or "request" in made["unit"]:
         made.pop("sticky", None)
+    if "request" in made["unit"]:
+        made.pop("carry", None)
     return made
 
 
@@ -115,6 +117,7 @@ def documents(draw: st.DrawFn) -> Document:
         body = draw(experiments(f"in-{number}", tuple(cohorts), layered=True))
         if "request" in layer["unit"]:
             body.pop("sticky", None)
+            body.pop("carry", None)
         found.append((f"in-{number}", {**body, "layer": "shared", "slice": [f"{start}%", f"{end}%"]}))
     names = [f"alone-{number}" for number in range(draw(st.integers(0, 3)))]
     found += [(name, draw(experiments(name, tuple(cohorts), layered=False))) for name in names]

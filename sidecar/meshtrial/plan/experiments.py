@@ -68,6 +68,7 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
     sticky = _flag(fields, "sticky")
     _check_sticky(fields, traffic.unit, sticky=bool(sticky))
     carry = _flag(fields, "carry")
+    _check_carry(fields, traffic.unit, carry=bool(carry))
     outcomes = fields.read("outcomes", _response_outcomes) if "outcomes" in fields else False
     arms = tuple(arm for arm in read.values() if arm is not None)
     weighed = _weighed(arms, around.cohorts)
@@ -192,6 +193,14 @@ def _check_sticky(fields: Fields, unit: Unit | None, *, sticky: bool) -> None:
     if unit.switchback is not None or unit.source == REQUEST:
         message = "a unit of a request or a window of time does not come again: it has no first arm to keep"
         fields["sticky"].fail(Rule.STICKY, message)
+
+
+def _check_carry(fields: Fields, unit: Unit | None, *, carry: bool) -> None:
+    if carry and unit is not None and unit.kind == "request":
+        message = (
+            "the next proxy gives a request an id of its own: an arm bound to this one is of no use there"
+        )
+        fields["carry"].fail(Rule.CARRY, message)
 
 
 def _response_outcomes(cursor: Cursor) -> bool | None:

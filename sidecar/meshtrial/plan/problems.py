@@ -66,6 +66,7 @@ class Rule(StrEnum):
     SEMVER = "semver"
     STRATA = "strata"
     STICKY = "sticky"
+    CARRY = "carry"
     LAYER_UNDEFINED = "layer-undefined"
     LAYER_UNIT = "layer-unit"
     SLICE = "slice"
@@ -104,8 +105,13 @@ class Problems:
         self._comparisons += len(known)
         if self._comparisons > MAX_COMPARISONS:
             return ""
-        near = get_close_matches(text[:_SHOWN_LENGTH], known, n=1)
-        return f"; did you mean `{near[0]}`?" if near else ""
+        return suggestion(text, known)
+
+
+def suggestion(text: str, known: Collection[str]) -> str:
+    """`; did you mean ...?`; nothing where no known name is near."""
+    near = get_close_matches(text[:_SHOWN_LENGTH], known, n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def listed(known: Collection[str]) -> str:
