@@ -37,6 +37,8 @@ class Secret:
     """A value that is read from a variable or from a file, and shown nowhere."""
 
     name: str
+    title: str
+    """What it is called."""
     meaning: str
     commands: tuple[str, ...] = ()
 
@@ -135,12 +137,18 @@ PLAN = Setting(
 
 KEY = Secret(
     "key",
+    "pseudonym key",
     "the pseudonym key, at least 16 bytes, the same for `serve` and `collect`",
     ("serve", "collect", "up", "force"),
 )
-TOKEN = Secret("token", "the token that outcomes must carry", ("collect", "up", "outcome import"))
+TOKEN = Secret(
+    "token", "outcome token", "the token that outcomes must carry", ("collect", "up", "outcome import")
+)
 OTLP_TOKEN = Secret(
-    "otlp_token", "the token of OTLP spans, needed beyond loopback", ("serve", "collect", "up")
+    "otlp_token",
+    "OTLP token",
+    "the token of OTLP spans, needed beyond loopback",
+    ("serve", "collect", "up"),
 )
 
 SETTINGS = (
@@ -158,7 +166,10 @@ SETTINGS = (
     PLAN,
 )
 FORWARD_TOKEN = Secret(
-    "forward_token", "the token that the receiver of --forward asks for", ("collect", "up")
+    "forward_token",
+    "token of --forward",
+    "the token that the receiver of --forward asks for",
+    ("collect", "up"),
 )
 SECRETS = (KEY, TOKEN, OTLP_TOKEN, FORWARD_TOKEN)
 

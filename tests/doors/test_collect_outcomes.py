@@ -64,6 +64,9 @@ def attributes_as_json() -> list[dict[str, Any]]:
     return [{"key": key, "value": kinds[type(value)](value)} for key, value in ATTRIBUTES.items()]
 
 
+KNOWN = "those that were known count once"
+
+
 def imported(running: RunningCollector, file: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "meshtrial", "outcome", "import", str(file)]
     return subprocess.run(
@@ -148,7 +151,7 @@ def by_csv(running: RunningCollector, folder: Path) -> None:
     file = folder / "orders.csv"
     file.write_text("order,user,at,total,items\norder-17,ann@example.com,2026-03-01 13:00:00,12.50,3\n")
     done = imported(running, file, *IMPORT, "--timezone", "Europe/Paris")
-    assert (done.returncode, done.stdout) == (0, "1 rows: 1 accepted, 0 refused\n")
+    assert (done.returncode, done.stdout) == (0, f"1 rows: 1 acknowledged, 0 refused; {KNOWN}\n")
 
 
 def by_json_lines(running: RunningCollector, folder: Path) -> None:
@@ -294,7 +297,7 @@ def test_a_second_import_adds_nothing_and_equal_rows_both_count(
 
     for done in (first, second):
         assert done.returncode == 0
-        assert json.loads(done.stdout) == {"rows": 3, "accepted": 3, "refused": 0}
+        assert json.loads(done.stdout) == {"rows": 3, "acknowledged": 3, "refused": 0, "note": KNOWN}
     found = rows(running.store, "Unit, count(*)", "Outcome = 'visit' GROUP BY Unit")
     units = {name: int(hmac_of(b"request", name)[:16], 16) for name in (b"ann", b"bob")}
     assert dict(found) == {units[b"ann"]: 2, units[b"bob"]: 1}
@@ -318,7 +321,7 @@ def test_rows_that_are_no_outcomes_are_named_and_the_rest_is_imported(
 
     done = imported(running, file, *flags, "--name-column", "event")
 
-    assert (done.returncode, done.stdout) == (2, "3 rows: 1 accepted, 2 refused\n")
+    assert (done.returncode, done.stdout) == (2, f"3 rows: 1 acknowledged, 2 refused; {KNOWN}\n")
     rule = "a name begins with a lower-case letter; letters, digits, `_`, `.`, `-` follow, 64 in all"
     assert done.stderr.splitlines() == [f"{file}:3: `user` is empty", f"{file}:4: name: {rule}"]
     assert rows(running.store, "count(*)", "Outcome = 'click'") == [(1,)]

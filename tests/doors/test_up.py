@@ -185,6 +185,15 @@ def test_secrets_are_made_once_and_readable_by_their_owner_alone(
     assert "secret made" not in [line["event"] for line in up.log]
 
 
+def test_a_hangup_has_the_plan_read_again_and_ends_nothing(start: Callable[[], Up]) -> None:
+    up = start()
+    up.process.send_signal(signal.SIGHUP)
+    up.until("plan unchanged", "sidecar")
+    up.process.send_signal(signal.SIGTERM)
+
+    assert up.end() == 0
+
+
 @pytest.mark.parametrize("part", ["serve", "collect"])
 def test_the_end_of_one_part_ends_the_other_and_is_said(start: Callable[[], Up], part: str) -> None:
     up = start()

@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from envoy_data_plane.envoy.service.ext_proc import v3 as ext_proc
 from envoy_data_plane.envoy.type import v3 as envoy_type
 
 from e2e.client import Answer, get
 from e2e.scripted import Sidecar, collector, sets, sidecar
+from e2e.tokens import public_keys
 from e2e.trial import until
 from e2e.upstreams import models
 from emitted import target_for
 from meshtrial.demo.envoy import Envoy, binary
 from meshtrial.demo.envoy import envoy as run_envoy
+from meshtrial.doctor.examine import document, examine
 from meshtrial.emit.envoy import envoy as emit_envoy
 from meshtrial.errors import NotStarted
 from meshtrial.plan.model import Plan
+from meshtrial.plan.needs import needs_of
 from plan_values import experiment, on, plan_of
 
 NOBODY = "127.0.0.1:1"
@@ -120,6 +124,27 @@ def test_envoy_accepts_what_is_emitted(plan: Plan, changes: dict[str, Any], tmp_
 
 def test_envoy_accepts_the_quickstart() -> None:
     assert_accepted(Path(__file__).parents[2] / "envoy" / "quickstart.yaml")
+
+
+def test_envoy_and_the_doctor_accept_the_filter_of_tokens_as_it_is_documented(tmp_path: Path) -> None:
+    namespace = "envoy.filters.http.jwt_authn"
+    page = (Path(__file__).parents[2] / "envoy" / "README.md").read_text()
+    section = page.partition("## Units from verified tokens")[2].partition("\n## ")[0]
+    [snippet] = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    keys = tmp_path / "jwks.json"
+    keys.write_text(public_keys())
+    plan = plan_of({"a": on("/a", unit={"metadata": {"namespace": namespace, "path": ["payload", "sub"]}})})
+    whole = yaml.safe_load(emit_envoy(plan, target_for(plan)))
+    manager = whole["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["http_filters"][:0] = yaml.safe_load(snippet.replace("/etc/envoy/jwks.json", str(keys)))
+    configuration = tmp_path / "envoy.yaml"
+    configuration.write_text(yaml.safe_dump(whole))
+
+    assert_accepted(configuration)
+    assert examine([document("envoy.yaml", configuration.read_text())], needs_of(plan)) == ()
+    forwarded = manager["http_filters"][1]["typed_config"]["metadata_options"]["forwarding_namespaces"]
+    assert forwarded == {"untyped": [namespace]}
+    assert f"forwarding_namespaces: {{untyped: [{namespace}]}}" in section
 
 
 def assert_accepted(configuration: Path) -> None:

@@ -70,7 +70,6 @@ def test_what_cannot_be_used_is_named(plan: Path, tmp_path: Path) -> None:
         for flags in (["--listen", used], ["--admin", used]):
             said = serve(tmp_path, plan, *ANYWHERE, *flags)
             assert said == (2, f"cannot listen on {used}: Address already in use\n")
-    key = "the pseudonym key, at least 16 bytes, the same for `serve` and `collect`"
     cases = {
         ("--listen", "nowhere"): "`nowhere` is no address: write HOST:PORT, such as 127.0.0.1:9002\n",
         ("--listen", "192.0.2.1:9002"): "cannot listen on 192.0.2.1:9002: ",

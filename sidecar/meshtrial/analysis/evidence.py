@@ -25,8 +25,8 @@ def unsupported(experiment: Experiment) -> str | None:
     else:
         return None
     return (
-        f"randomised by {randomised}: an analysis by unit would understate the error, and this version has "
-        "no other"
+        f"randomised by {randomised}, which is not analysed by this version: an analysis by unit would "
+        "understate the error"
     )
 
 

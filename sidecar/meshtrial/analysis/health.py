@@ -113,8 +113,10 @@ def forced_units(evidence: Evidence) -> Check:
     forced = evidence.progress.forced
     if not forced:
         return Check("forced_units", True, None, "no unit met another arm by a signed header")
+    who, ordinary = ("unit", "this unit's") if forced == 1 else ("units", "these units'")
     detail = (
-        f"{forced:,} units met another arm than their own by a signed header, and are counted all the same"
+        f"{forced:,} {who} met another arm by a tester's signed header: forced requests are ignored; "
+        f"{ordinary} ordinary exposures count"
     )
     return Check("forced_units", None, None, detail)
 
@@ -167,14 +169,22 @@ def _strays(measured: Measured) -> str:
     if metric.outcome not in stray.names:
         stored = ", ".join(stray.names) or "none at all"
         return f"{metric.id}: no outcome `{metric.outcome}` is stored, but {stored}"
-    counts = {
-        "of units never exposed": stray.never_exposed,
-        "before the unit's exposure": stray.before_exposure,
-        "after the window": stray.after_window,
-        f"without the field `{metric.value}`, taken as 0": stray.lacking_value,
-    }
-    parts = [f"{count:,} {what}" for what, count in counts.items() if count]
-    return f"{metric.id}: {', '.join(parts)}" if parts else ""
+    normal = "(holdouts, other slices and testers are normal)"
+    never, lacking = stray.never_exposed, stray.lacking_value
+    whose = "belongs to a unit that was" if never == 1 else "belong to units that were"
+    counts = (
+        (never, f"{whose} never exposed {normal}"),
+        (stray.before_exposure, "came before the unit's exposure"),
+        (stray.after_window, "came after the window"),
+        (lacking, f"{'lacks' if lacking == 1 else 'lack'} the field `{metric.value}`, taken as 0"),
+    )
+    parts = [(count, what) for count, what in counts if count]
+    if not parts:
+        return ""
+    (first, what), *others = parts
+    said = [f"{first:,} {'outcome' if first == 1 else 'outcomes'} {what}"]
+    said += [f"{count:,} {what}" for count, what in others]
+    return f"{metric.id}: {', '.join(said)}"
 
 
 _CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (

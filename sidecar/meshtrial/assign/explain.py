@@ -3,6 +3,7 @@
 The assignment that a walk ends with is the one that `assign` makes; the steps say how it came to it.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,8 @@ from meshtrial.assign.matching import failing
 from meshtrial.assign.mutation import Mutation, mutation_of
 from meshtrial.assign.request import Request
 from meshtrial.assign.subject import Subject, subject_of
-from meshtrial.assign.unit import NoUnit
+from meshtrial.assign.unit import NoUnit, value_of
+from meshtrial.errors import SettingError
 from meshtrial.names import Reason
 from meshtrial.plan.model import DEFAULT_COHORT, Bucketing, Experiment, Hash, Mode, Plan
 from meshtrial.plan.traffic import Carrier, Match, Source
@@ -73,18 +75,48 @@ def explain(request: Request, plan: Plan, context: Context) -> tuple[Walk, ...]:
 
 
 def explain_unit(unit: bytes, experiment: Experiment, plan: Plan, context: Context) -> Walk:
-    """The walk of a unit (of a group, for a group) whose request is taken to match."""
+    """The walk of a unit (of a group, for a group), of which nothing else is known.
+
+    Match and audience are taken to hold, which the walk says; cohorts that ask for more are not met.
+    """
     open_to_all = replace(experiment, match=Match(), audience=())
-    return _walk(request_of(unit, experiment), open_to_all, plan, context)
+    walk = _walk(request_of(unit, experiment, Request("/", "", {})), open_to_all, plan, context)
+    matched = match_words(experiment.match)
+    taken = (
+        *([Step("match", f"taken to match: {matched}")] if experiment.match != Match() else walk.steps[:1]),
+        *(Step("audience", f"taken to hold: {condition_words(asked)}") for asked in experiment.audience),
+    )
+    return replace(walk, steps=(*taken, *walk.steps[1:]))
 
 
-def request_of(unit: bytes, experiment: Experiment) -> Request:
-    """A request that carries a unit of an experiment, and nothing else."""
-    sources = {experiment.unit.source: unit}
+def explain_request(
+    unit: bytes, request: Request, experiment: Experiment, plan: Plan, context: Context
+) -> Walk:
+    """The walk of a request to which a unit (of a group, for a group) is added.
+
+    Raises:
+        SettingError: The request has another unit.
+    """
+    return _walk(request_of(unit, experiment, request), experiment, plan, context)
+
+
+def request_of(unit: bytes, experiment: Experiment, request: Request) -> Request:
+    """A request, and a unit of an experiment in it; a group has some member.
+
+    Raises:
+        SettingError: The request has another unit.
+    """
+    wanted = {experiment.unit.source: unit}
     if experiment.unit.member is not None:
-        sources[experiment.unit.member] = b"member"
-    headers: dict[str, list[bytes]] = {}
-    metadata: dict[str, dict[str, Any]] = {}
+        wanted[experiment.unit.member] = b"member"
+    there = {source: value_of(request, source) for source in wanted}
+    if there[experiment.unit.source] not in {NoUnit.MISSING, unit}:
+        raise SettingError(
+            f"the request has another {experiment.unit.source} than UNIT: leave one of the two out"
+        )
+    sources = {source: value for source, value in wanted.items() if there[source] is NoUnit.MISSING}
+    headers: dict[str, list[bytes]] = {name: [*values] for name, values in request.headers.items()}
+    metadata: dict[str, Any] = copy.deepcopy(dict(request.metadata))
     query: list[str] = []
     for source, value in sources.items():
         match source.carrier:
@@ -96,12 +128,22 @@ def request_of(unit: bytes, experiment: Experiment) -> Request:
                 query.append(f"{quote(source.name)}={quote(value)}")
             case Carrier.METADATA:
                 _put(metadata.setdefault(source.name, {}), source, value.decode("utf-8", "replace"))
-    return Request("/?" + "&".join(query) if query else "/", "", headers, metadata)
+    path, mark, rest = request.path.partition("?")
+    if query:
+        path = f"{path}?{'&'.join([*query, *([rest] if rest else [])])}"
+    else:
+        path += mark + rest
+    if ":path" in headers:
+        headers[":path"] = [path.encode("latin-1")]
+    return Request(path, request.route, headers, metadata)
 
 
 def _put(place: dict[str, Any], source: Source, value: str) -> None:
+    """Put a text at the source's path; what is no object on the way gives way."""
     for key in source.path[:-1]:
-        place = place.setdefault(key, {})
+        if not isinstance(place.get(key), dict):
+            place[key] = {}
+        place = place[key]
     place[source.path[-1]] = value
 
 

@@ -33,7 +33,12 @@ def assign(
         typer.Option("--output", help="File to write, .csv or .parquet. [CSV on standard output]"),
     ] = None,
 ) -> None:
-    """Write the arm of every unit of a file, as the sidecar would choose it.
+    r"""Write the arm of every unit of a file, as the sidecar would choose it.
+
+    A list whose column `user_id` has the units:
+
+        meshtrial assign plan.yaml users.csv --column user_id \
+          --output arms.parquet
 
     A column that is named like a source, such as `header:x-country`, is that value of the unit's request,
     and counts for audiences and cohorts. What the file does not say of an audience is taken to hold, and

@@ -15,6 +15,10 @@ def check(
 ) -> None:
     """Check plans with the loader that `serve` uses, and say what they mean.
 
+    One plan, or several:
+
+        meshtrial check plan.yaml
+
     Every broken rule of every plan is reported at once, each with its file, line, place and rule; the
     exit status is then 2.
     """

@@ -19,8 +19,13 @@ def collect(
 ) -> None:
     """Receive spans (OTLP) and outcomes (JSON over HTTP), and store them.
 
-    Needs the pseudonym key (MESHTRIAL_KEY or --key-file) and the outcome token (MESHTRIAL_TOKEN or
-    --token-file). When it is ready it says so in one line of JSON on stderr.
+    With the key of `meshtrial serve`, and a token that senders of outcomes must show:
+
+        export MESHTRIAL_KEY=$(openssl rand -hex 32)
+        export MESHTRIAL_TOKEN=$(openssl rand -hex 32)
+        meshtrial collect --store meshtrial-store
+
+    When it is ready it says so in one line of JSON on stderr.
     """
     import uvloop
 

@@ -13,6 +13,10 @@ def demo(
 ) -> None:
     """Run a real A/B test of two models through a real Envoy, in under two minutes.
 
+    Everything that it makes is kept in meshtrial-demo:
+
+        meshtrial demo
+
     Trains two classifiers of handwritten digits, serves each over HTTP, starts Envoy, the sidecar and the
     collector on free ports of this machine, lets 1,200 users send 3,600 requests, and judges. Stops
     everything at the end. The same users get the same models every time.

@@ -21,7 +21,12 @@ def diff(
 ) -> None:
     """Show which units would move between arms, which phases start, and what would bias the data.
 
-    Shares are exact, computed from the buckets of both plans; no data is read.
+    Look before a plan goes into force:
+
+        meshtrial diff plan.yaml new.yaml && mv new.yaml plan.yaml
+
+    Shares are exact, computed from the buckets of both plans; no data is read. Warnings leave the
+    exit status 0.
     """
     import msgspec
     from rich.console import Console

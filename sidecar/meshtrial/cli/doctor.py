@@ -33,6 +33,12 @@ def doctor(
 ) -> None:
     """Find what would go wrong between an Envoy configuration and a plan.
 
+    A file before it is used, or what a running Envoy has:
+
+        meshtrial doctor envoy.yaml plan.yaml
+        curl -s http://127.0.0.1:9901/config_dump > running.json
+        meshtrial doctor running.json plan.yaml
+
     Each finding has its line and place, what follows from it and what ends it. The exit status is 1
     where one is an error; warnings alone leave it 0.
     """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from meshtrial.assign.explain import Walk
     from meshtrial.assign.mutation import Mutation
+    from meshtrial.assign.request import Request
 
 _Metadata = dict[str, dict[str, Any]]
 
@@ -22,34 +23,42 @@ _Metadata = dict[str, dict[str, Any]]
 def explain(
     plan: Annotated[Path, typer.Argument(help="The plan document.", metavar="PLAN")],
     experiment: Annotated[
-        str | None, typer.Argument(help="One experiment's id in the plan.", metavar="[EXPERIMENT")
+        str | None, typer.Argument(help="One experiment's id in the plan.", metavar="EXPERIMENT")
     ] = None,
     unit: Annotated[
         str | None,
-        typer.Argument(help="The unit as the request carries it, such as a user's id.", metavar="UNIT]"),
+        typer.Argument(help="The unit as the request carries it, such as a user's id.", metavar="UNIT"),
     ] = None,
     header: Annotated[
         list[str] | None,
         typer.Option("--header", "-H", help="A request header, as `name: value`; more than once for more."),
     ] = None,
-    path: Annotated[str, typer.Option(help="The request's path, with its query.")] = "/",
-    host: Annotated[str, typer.Option(help="The request's host.")] = "",
-    method: Annotated[str, typer.Option(help="The request's method.")] = "GET",
-    route: Annotated[str, typer.Option(help="The name of the route that the proxy takes first.")] = "",
+    path: Annotated[
+        str | None, typer.Option(help="The request's path, with its query; / where left out.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="The request's host.")] = None,
+    method: Annotated[str | None, typer.Option(help="The request's method; GET where left out.")] = None,
+    route: Annotated[
+        str | None, typer.Option(help="The name of the route that the proxy takes first.")
+    ] = None,
     metadata: Annotated[
-        str, typer.Option(help="The proxy's dynamic metadata by namespace, a JSON object.")
-    ] = "{}",
+        str | None, typer.Option(help="The proxy's dynamic metadata by namespace, a JSON object.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Walk a decision step by step: match, audience, layer, bucket, arm, and why.
 
-    Either a unit of one experiment, whose request is taken to match:
+    A unit of one experiment; match and audience are taken to hold:
 
         meshtrial explain plan.yaml rank-v2 u42
 
-    or a whole request, through every experiment:
+    A unit and the rest of its request, which decides match, audience and cohort:
 
-        meshtrial explain plan.yaml --header 'x-user-id: u42' --path /recommend
+        meshtrial explain plan.yaml rank-v2 u42 --path /recommend -H 'x-country: IN'
+
+    A whole request, through every experiment:
+
+        meshtrial explain plan.yaml --path /recommend -H 'x-user-id: u42'
 
     Computed here, by what `serve` computes; the unit is shown in clear and sent nowhere. Signed headers
     are not verified, and kept arms of sticky experiments are not known here.
@@ -59,26 +68,53 @@ def explain(
 
     from meshtrial.assign.context import Context
     from meshtrial.assign.explain import explain as explained
-    from meshtrial.assign.explain import explain_unit, mutation_walked, walks_document
-    from meshtrial.assign.request import request_from
+    from meshtrial.assign.explain import explain_request, explain_unit, mutation_walked, walks_document
     from meshtrial.cli.plan_file import chosen_experiment, read_plan
 
+    if experiment is not None and unit is None:
+        raise SettingError("explain needs a UNIT after EXPERIMENT, or neither of them and --header, --path")
+    request = _request(header or [], path, host, method, route, metadata)
     compiled = read_plan(plan)
     context = Context(now=time.time_ns(), chance=os.urandom(16))
     if experiment is not None and unit is not None:
         chosen = chosen_experiment(plan, compiled, experiment)
-        walks: tuple[Walk, ...] = (explain_unit(_usable(unit), chosen, compiled, context),)
-    elif experiment is not None:
-        raise SettingError("explain needs a UNIT after EXPERIMENT, or neither of them and --header, --path")
+        value = _usable(unit)
+        walks: tuple[Walk, ...] = (
+            explain_unit(value, chosen, compiled, context)
+            if request is None
+            else explain_request(value, request, chosen, compiled, context),
+        )
+    elif request is not None:
+        walks = explained(request, compiled, context)
     else:
-        headers = [(":method", method), (":authority", host), *map(_header, header or [])]
-        encoded = [(name, os.fsencode(value)) for name, value in headers]
-        walks = explained(request_from(encoded, path, route, _metadata(metadata)), compiled, context)
+        raise SettingError(
+            "explain needs a request, such as --path /recommend --header 'x-user-id: u42', or EXPERIMENT UNIT"
+        )
     if as_json:
         document = walks_document(walks, compiled)
         typer.echo(msgspec.json.format(msgspec.json.encode(document)))
     else:
         Console(soft_wrap=True).print(_rendered(walks, mutation_walked(walks, compiled)))
+
+
+def _request(
+    headers: list[str],
+    path: str | None,
+    host: str | None,
+    method: str | None,
+    route: str | None,
+    metadata: str | None,
+) -> "Request | None":
+    """The request that the flags describe; None where there are none."""
+    from meshtrial.assign.request import request_from
+
+    if not headers and (path, host, method, route, metadata) == (None,) * 5:
+        return None
+    if path is not None and not path.startswith("/"):
+        raise SettingError(f"--path {printable(path)}: a request's path begins with /, such as /recommend")
+    named = [(":method", method or "GET"), (":authority", host or ""), *map(_header, headers)]
+    encoded = [(name, os.fsencode(value)) for name, value in named]
+    return request_from(encoded, path or "/", route or "", _metadata(metadata or "{}"))
 
 
 def _header(line: str) -> tuple[str, str]:

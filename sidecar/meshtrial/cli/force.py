@@ -10,7 +10,7 @@ from meshtrial import settings
 from meshtrial.cli.options import option, require_secret
 from meshtrial.errors import SettingError
 from meshtrial.plan import scalars
-from meshtrial.plan.problems import printable
+from meshtrial.plan.problems import listed, printable, suggestion
 
 if TYPE_CHECKING:
     from meshtrial.plan.model import Arm, Experiment
@@ -29,12 +29,15 @@ def force(
     key_file: Annotated[Path | None, option(settings.KEY.file)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print a signed request header that gives whoever sends it this arm, for trying it out.
+    r"""Print a signed request header that gives whoever sends it this arm, for trying it out.
+
+    As part of a request:
+
+        curl -H "$(meshtrial force rank-v2 v2 --for 1h)" \
+          http://127.0.0.1:10000/recommend
 
     Needs the key of `meshtrial serve` (MESHTRIAL_KEY or --key-file). Requests with the header are never
     analysed. Anyone who has it can use it until it expires, for this experiment only.
-
-    `curl -H "$(meshtrial force rank-v2 v2 --for 1h)" http://localhost:10000/recommend`
     """
     import time
     from datetime import UTC, datetime
@@ -51,7 +54,7 @@ def force(
         )
     chosen = chosen_experiment(plan, read_plan(plan), experiment)
     forced = _chosen_arm(plan, chosen, arm)
-    key = PseudonymKey.of(require_secret(settings.KEY, key_file).encode())
+    key = PseudonymKey.of(require_secret(settings.KEY, key_file, of="meshtrial serve").encode())
     expiry = int(time.time()) + seconds
     until = datetime.fromtimestamp(expiry, UTC)
     value = sign_force(key, chosen.id, forced.id, expiry)
@@ -66,8 +69,9 @@ def force(
 def _chosen_arm(plan: Path, experiment: "Experiment", arm_id: str) -> "Arm":
     arm = experiment.arm(arm_id)
     if arm is None:
-        known = ", ".join(arm.id for arm in experiment.arms)
+        known = [arm.id for arm in experiment.arms]
+        near = suggestion(arm_id, known) or f"; it has {listed(known)}"
         raise SettingError(
-            f"{printable(str(plan))}: `{experiment.id}` has no arm `{printable(arm_id)}`; it has {known}"
+            f"{printable(str(plan))}: `{experiment.id}` has no arm `{printable(arm_id)}`{near}"
         )
     return arm

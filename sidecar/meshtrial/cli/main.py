@@ -15,6 +15,7 @@ from meshtrial.cli.doctor import doctor
 from meshtrial.cli.emit import emit
 from meshtrial.cli.explain import explain
 from meshtrial.cli.force import force
+from meshtrial.cli.help_text import Command
 from meshtrial.cli.options import config_defaults
 from meshtrial.cli.outcome import outcome
 from meshtrial.cli.report import report
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 COMMANDS = (demo, check, doctor, diff, explain, assign, force, up, serve, collect, size, report)
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(emit, name="emit")
 app.add_typer(outcome, name="outcome")
 

@@ -57,15 +57,25 @@ def read_secret(secret: Secret, file: Path | None) -> str | None:
     return text.strip()
 
 
-def require_secret(secret: Secret, file: Path | None) -> str:
+def require_secret(secret: Secret, file: Path | None, *, of: str = "") -> str:
     """Like `read_secret`, and an error where there is none.
+
+    Args:
+        secret: Which.
+        file: Where it may stand.
+        of: The command that it must be the same as; "" where a new one will do.
 
     Raises:
         SettingError: There is no such secret.
     """
     text = read_secret(secret, file)
     if text is None:
-        raise SettingError(f"{secret.meaning} is needed: set {secret.variable} or {secret.file.flag}")
+        how = (
+            f"set {secret.variable} to that of `{of}`"
+            if of
+            else f"`export {secret.variable}=$(openssl rand -hex 32)`"
+        )
+        raise SettingError(f"no {secret.title}: {how}, or {secret.file.flag} FILE")
     return text
 
 

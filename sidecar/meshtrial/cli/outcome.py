@@ -8,11 +8,14 @@ from zoneinfo import ZoneInfo
 import typer
 
 from meshtrial import settings
+from meshtrial.cli.help_text import Command
 from meshtrial.cli.options import option, require_secret
 from meshtrial.collect.file_rows import Format, format_of
 from meshtrial.errors import SettingError
 
 outcome = typer.Typer(no_args_is_help=True)
+
+_KNOWN = "those that were known count once"
 
 
 @outcome.callback()
@@ -20,7 +23,7 @@ def _outcome() -> None:
     """Outcomes from elsewhere."""
 
 
-@outcome.command("import")
+@outcome.command("import", cls=Command)
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet.", metavar="FILE")],
     unit_column: Annotated[str, typer.Option(help="Column of the unit ids, in clear.", metavar="COLUMN")],
@@ -54,8 +57,12 @@ def import_(
 ) -> None:
     r"""Send a file of outcomes to the collector; a second import of the same file adds nothing.
 
-        meshtrial outcome import orders.csv --unit-column user_id --unit-kind header:x-user-id \
-          --name purchase --time-column ordered_at --id-column order_id --value amount=total
+    Of a table of orders:
+
+        meshtrial outcome import orders.csv --name purchase \
+          --unit-column user_id --unit-kind header:x-user-id \
+          --time-column ordered_at --id-column order_id \
+          --value amount=total
 
     Rows that are no outcomes are listed on stderr with their line, the rest goes on, and the exit status is
     then 2. After an interruption, run it again. Needs the outcome token (MESHTRIAL_TOKEN or --token-file).
@@ -81,7 +88,7 @@ def import_(
         values=tuple(_value(text) for text in value or ()),
         zone=None if timezone is None else _zone(timezone),
     )
-    door = OutcomeDoor(collector, require_secret(settings.TOKEN, token_file))
+    door = OutcomeDoor(collector, require_secret(settings.TOKEN, token_file, of="meshtrial collect"))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def refused(refusal: Refusal) -> None:
@@ -93,9 +100,10 @@ def import_(
         watcher = Watcher(refused, lambda share: progress.update(task, completed=share))
         counts = import_file(file, form or format_of(file), columns, door, watcher)
     if as_json:
-        typer.echo(json.dumps(asdict(counts)))
+        typer.echo(json.dumps({**asdict(counts), "note": _KNOWN}))
     else:
-        typer.echo(f"{counts.rows:,} rows: {counts.accepted:,} accepted, {counts.refused:,} refused")
+        taken = f"{counts.acknowledged:,} acknowledged, {counts.refused:,} refused"
+        typer.echo(f"{counts.rows:,} rows: {taken}; {_KNOWN}")
     if counts.refused:
         raise typer.Exit(2)
 

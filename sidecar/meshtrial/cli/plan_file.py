@@ -5,7 +5,7 @@ from pathlib import Path
 from meshtrial.errors import SettingError
 from meshtrial.plan.load import load
 from meshtrial.plan.model import Experiment, Plan
-from meshtrial.plan.problems import printable
+from meshtrial.plan.problems import listed, printable, suggestion
 from meshtrial.plan.tree import PROXY
 
 MAX_BYTES = PROXY.characters
@@ -40,11 +40,13 @@ def chosen_experiment(path: Path, plan: Plan, experiment_id: str) -> Experiment:
     """The experiment of this id.
 
     Raises:
-        SettingError: The plan has none; those that it has are named.
+        SettingError: The plan has none; the nearest of those that it has is named, else all.
     """
     chosen = plan.experiment(experiment_id)
     if chosen is None:
-        known = ", ".join(experiment.id for experiment in plan.experiments)
-        asked = printable(experiment_id)
-        raise SettingError(f"{printable(str(path))} has no experiment `{asked}`; it has {known}")
+        known = [experiment.id for experiment in plan.experiments]
+        asked, near = printable(experiment_id), suggestion(experiment_id, known)
+        raise SettingError(
+            f"{printable(str(path))} has no experiment `{asked}`{near or f'; it has {listed(known)}'}"
+        )
     return chosen

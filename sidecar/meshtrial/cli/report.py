@@ -10,7 +10,7 @@ from meshtrial.cli.options import option
 
 
 def report(
-    experiment: Annotated[str, typer.Argument(help="The experiment's id in the plan.")],
+    experiment: Annotated[str, typer.Argument(help="The experiment's id in the plan.", metavar="EXPERIMENT")],
     plan: Annotated[Path, option(settings.PLAN)] = Path(settings.PLAN.default),
     store: Annotated[Path, option(settings.STORE)] = Path(settings.STORE.default),
     peek: Annotated[
@@ -21,6 +21,10 @@ def report(
     ] = False,
 ) -> None:
     """Judge an experiment: ship, wait, keep control, or unhealthy.
+
+    The plan decides how it is judged:
+
+        meshtrial report rank-v2 --plan plan.yaml --store meshtrial-store
 
     Reads the store while `meshtrial collect` writes to it. Estimates are withheld until the planned size
     and the minimum duration are both reached: looking early and stopping on a good day finds effects

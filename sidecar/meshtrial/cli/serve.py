@@ -11,7 +11,7 @@ from meshtrial.errors import SettingError
 
 
 def serve(
-    plan: Annotated[Path | None, typer.Argument(help="The plan document.")] = None,
+    plan: Annotated[Path | None, typer.Argument(help="The plan document.", metavar="PLAN")] = None,
     envoy: Annotated[
         Path | None,
         typer.Option(help="Instead of PLAN: the proxy's configuration, whose routes carry the plan."),
@@ -27,9 +27,14 @@ def serve(
 ) -> None:
     """Answer the proxy: the ext_proc sidecar.
 
-    Needs the pseudonym key (MESHTRIAL_KEY or --key-file). Point Envoy at --listen; `meshtrial emit envoy`
-    prints a configuration that does. When it is ready it says so in one line of JSON on stderr. From then
-    on it follows the plan's file; SIGHUP has it read again.
+    With a pseudonym key, the same as that of `meshtrial collect`:
+
+        export MESHTRIAL_KEY=$(openssl rand -hex 32)
+        meshtrial serve plan.yaml
+
+    Point Envoy at --listen: `meshtrial emit envoy` prints a configuration that does. When it is ready
+    it says so in one line of JSON on stderr. From then on it follows the plan's file; SIGHUP has it read
+    again.
     """
     import uvloop
 

@@ -38,7 +38,7 @@ def size(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say how many units a trial needs to find an effect.
+    r"""Say how many units a trial needs to find an effect.
 
     From 12% to 14%, and how long that takes at 1,000 new users a day:
 
@@ -46,7 +46,8 @@ def size(
 
     From 12% to 13.2%, three models against a control that keeps 40% of the users:
 
-        meshtrial size --baseline 12% --effect '10% relative' --arms 3 --control-share 40%
+        meshtrial size --baseline 12% --effect '10% relative' \
+          --arms 3 --control-share 40%
 
     A mean of 3.2 that moves by 0.1, and varies between users with a standard deviation of 1.5:
 

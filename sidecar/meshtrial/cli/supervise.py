@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -47,6 +48,11 @@ class Part:
         if self.copied is not None:
             await asyncio.shield(self.copied)
         return status if status >= 0 else 128 - status
+
+    def hang_up(self) -> None:
+        """Pass a SIGHUP on; nothing where it has ended."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> int:
         """Ask it to stop, and make it where it does not; its exit status."""

@@ -31,10 +31,23 @@ def up(
     otlp_token_file: Annotated[Path | None, option(settings.OTLP_TOKEN.file)] = None,
     forward_token_file: Annotated[Path | None, option(settings.FORWARD_TOKEN.file)] = None,
 ) -> None:
-    """Run sidecar and collector together: one directory, one log, one stop.
+    r"""Run sidecar and collector together: one directory, one log, one stop.
+
+    Start it, and judge from another terminal:
+
+        meshtrial up plan.yaml
+        meshtrial report rank-v2 --store meshtrial-data/store
 
     The pseudonym key and the outcome token are made once and kept in the directory, where the settings name
-    none. SIGTERM or Ctrl-C stops the sidecar, then the collector. If one of them ends, so does the other.
+    none. With the token, applications report what users did:
+
+        curl http://127.0.0.1:4318/v1/outcomes \
+          -H "authorization: Bearer $(cat meshtrial-data/token)" \
+          -d '{"id": "order-1", "name": "purchase", "time": '$(date +%s)',
+            "unit": {"kind": "header:x-user-id", "value": "u42"}}'
+
+    SIGTERM or Ctrl-C stops the sidecar, then the collector. If one of them ends, so does the other. SIGHUP
+    has the plan read again. `meshtrial emit envoy` prints the proxy's configuration.
     """
     from meshtrial import logs
     from meshtrial.cli.plan_file import read_plan
@@ -63,12 +76,19 @@ def up(
 
 
 async def _run(collect: "Sequence[str]", serve: "Sequence[str]") -> int:
-    from meshtrial.cli.supervise import start, watch
-    from meshtrial.listening import stop_signals
+    from meshtrial.cli.supervise import Part, start, watch
+    from meshtrial.listening import on_hangup, stop_signals
     from meshtrial.logs import EventLog
 
     log = EventLog("up")
-    with stop_signals() as stop:
+    sidecar: Part | None = None
+
+    def hung_up() -> None:
+        # One that is not ready yet would die of it, and reads the plan anyway.
+        if sidecar is not None:
+            sidecar.hang_up()
+
+    with stop_signals() as stop, on_hangup(hung_up):
         collector = await start("collector", collect, stop)
         if collector is None:
             return 0

@@ -46,8 +46,8 @@ class Counts:
 
     rows: int = 0
     """Read and either taken or refused."""
-    accepted: int = 0
-    """Taken by the collector; what it had already is among them, and counts once."""
+    acknowledged: int = 0
+    """The collector has them on disk; those that were known are among them, and count once."""
     refused: int = 0
 
 
@@ -181,7 +181,7 @@ def _send(batch: _Batch, door: OutcomeDoor, counts: Counts, watcher: Watcher) ->
     if not batch.outcomes:
         return
     refused = door.send(batch.outcomes)
-    counts.accepted += len(batch.outcomes) - len(refused)
+    counts.acknowledged += len(batch.outcomes) - len(refused)
     counts.refused += len(refused)
     for index, rule in sorted(refused.items()):
         watcher.refused(Refusal(batch.lines[index], rule))

@@ -9,6 +9,7 @@ from meshtrial.doctor.configuration import Configuration, Filter, Manager
 from meshtrial.doctor.place import Place
 from meshtrial.doctor.routes import reachable
 from meshtrial.plan.needs import Needs
+from meshtrial.plan.problems import suggestion
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _DEFAULT_PANIC = 50.0
@@ -25,7 +26,7 @@ def plan_clusters(
     reached = [reachable(manager) for manager in managers]
     for name in needs.clusters:
         if name not in configuration.clusters:
-            yield _missing(configuration, configuration.root, f"the plan's cluster `{name}`")
+            yield _missing(configuration, configuration.root, "the plan's cluster", name)
         elif managers and not any(found is None or name in found for found in reached):
             yield checks.CLUSTER_UNROUTED.at(
                 configuration.clusters[name], f"no route leads to the plan's cluster `{name}`"
@@ -39,7 +40,7 @@ def sidecar(configuration: Configuration, ours: Filter) -> Iterator[Finding]:
         return
     cluster = configuration.clusters.get(name.text())
     if cluster is None:
-        yield _missing(configuration, name, f"the sidecar's cluster `{name.text()}`")
+        yield _missing(configuration, name, "the sidecar's cluster", name.text())
         return
     options = cluster.get("typed_extension_protocol_options").entries()
     chosen = [place.fields() for _, place in options if place.kind() == _HTTP_OPTIONS]
@@ -55,10 +56,11 @@ def sidecar(configuration: Configuration, ours: Filter) -> Iterator[Finding]:
         yield checks.PANIC.at(panic, said)
 
 
-def _missing(configuration: Configuration, at: Place, what: str) -> Finding:
+def _missing(configuration: Configuration, at: Place, whose: str, name: str) -> Finding:
+    near = suggestion(name, configuration.clusters)
     if configuration.more_clusters:
-        return checks.CLUSTER_UNKNOWN.at(at, f"{what} does not stand in the files")
-    return checks.CLUSTER_MISSING.at(at, f"Envoy does not have {what}")
+        return checks.CLUSTER_UNKNOWN.at(at, f"{whose} `{name}` does not stand in the files{near}")
+    return checks.CLUSTER_MISSING.at(at, f"Envoy does not have {whose} `{name}`{near}")
 
 
 def _http2(options: Place) -> bool:

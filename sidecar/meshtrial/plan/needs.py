@@ -65,6 +65,15 @@ def needs_of(plan: Plan) -> Needs:
     )
 
 
+def readers_of_metadata(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """The experiments that read each namespace of dynamic metadata, by its name."""
+    found: dict[str, list[str]] = {}
+    for experiment in plan.experiments:
+        for name in {source.name for source in _sources(experiment) if source.carrier is Carrier.METADATA}:
+            found.setdefault(name, []).append(experiment.id)
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
 def _sorted(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(texts)))
 

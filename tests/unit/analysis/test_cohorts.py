@@ -259,7 +259,14 @@ def test_a_forced_visit_is_told_and_its_unit_still_counted() -> None:
 
     assert [(a.arm, a.units) for a in report.arms] == [("v2", 50), ("v1", 50)]
     noted = check(report, "forced_units")
-    assert (noted.passed, noted.detail.partition(" units")[0]) == (None, "1")
+    ignored = "met another arm by a tester's signed header: forced requests are ignored;"
+    assert noted.passed is None
+    assert noted.detail == f"1 unit {ignored} this unit's ordinary exposures count"
+
+    rows.expose(3, "v2", 0.5, exposed=False, Reason="targeting_match")  # 3 is of v2 or of v1,
+    rows.expose(3, "v1", 0.5, exposed=False, Reason="targeting_match")  # and met the other
+    detail = check(judged(rows, plan), "forced_units").detail
+    assert detail == f"2 units {ignored} these units' ordinary exposures count"
 
 
 @pytest.mark.parametrize(

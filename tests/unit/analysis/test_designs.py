@@ -60,7 +60,8 @@ def test_nothing_is_estimated_by_unit_not_even_at_a_peek(
     plan: Plan, rows: Callable[[], Trial], what: str, peek: bool
 ) -> None:
     reason = (
-        f"randomised by {what}: an analysis by unit would understate the error, and this version has no other"
+        f"randomised by {what}, which is not analysed by this version: "
+        "an analysis by unit would understate the error"
     )
 
     report = judged(rows(), plan, peek=peek)

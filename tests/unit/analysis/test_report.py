@@ -19,6 +19,7 @@ from trial_rows import Trial, nanoseconds
 SCHEMA = Path(__file__).parents[3] / "docs/report.schema.json"
 PLAN = load(RANK, "plan.yaml")
 EXPERIMENT = PLAN.experiments[0]
+NORMAL = "(holdouts, other slices and testers are normal)"
 
 
 def trial() -> Trial:
@@ -340,9 +341,28 @@ def test_only_outcomes_within_a_units_window_count_and_the_others_are_told() -> 
     assert revenue.arms[0].value == pytest.approx(3 / 50)
     detail = {check.check: check.detail for check in report.health}["outcomes_join"]
     assert detail == (
-        "conversion: 1 of units never exposed, 1 before the unit's exposure, 1 after the window; "
-        "revenue: 1 of units never exposed, 1 before the unit's exposure, 1 after the window, "
-        "1 without the field `amount`, taken as 0"
+        f"conversion: 1 outcome belongs to a unit that was never exposed {NORMAL}, "
+        "1 came before the unit's exposure, 1 came after the window; "
+        f"revenue: 1 outcome belongs to a unit that was never exposed {NORMAL}, "
+        "1 came before the unit's exposure, 1 came after the window, "
+        "1 lacks the field `amount`, taken as 0"
+    )
+
+
+def test_outcomes_that_join_no_unit_are_told_in_a_sentence() -> None:
+    rows = trial()
+    rows.expose(1, "v2", 10)
+    rows.expose(2, "v1", 10)
+    for unit in (1, 2):
+        rows.outcome(unit, "purchase", 9.9, amount=1)
+    for unit in range(4711, 4714):
+        rows.outcome(unit, "purchase", 12, amount=1)
+
+    detail = {check.check: check.detail for check in judged(rows, 60).health}["outcomes_join"]
+
+    assert detail.partition("; ")[0] == (
+        f"conversion: 3 outcomes belong to units that were never exposed {NORMAL}, "
+        "2 came before the unit's exposure"
     )
 
 

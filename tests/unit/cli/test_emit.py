@@ -11,6 +11,7 @@ from meshtrial.errors import MeshtrialError, NotExpressible, PlanError, SettingE
 from plan_values import on, plan_of
 
 PLAN = plan_of({"rank-v2": on("/recommend")})
+JWT = "envoy.filters.http.jwt_authn"
 ADDRESSES = (
     *("--listen", "127.0.0.1:10000", "--sidecar", "127.0.0.1:9002", "--collector", "127.0.0.1:4317"),
     *("--endpoint", "model-v1=127.0.0.1:8000", "--endpoint", "model-v2=127.0.0.1:8000"),
@@ -40,6 +41,33 @@ def test_the_configuration_is_printed_and_nothing_else(plan_file: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert result.stdout == envoy(PLAN, target_for(PLAN))
+
+
+def test_all_options_that_lack_are_told_at_once(plan_file: Path) -> None:
+    lacking = failure(plan_file, "--sidecar", "127.0.0.1:9002")
+
+    assert isinstance(lacking, SettingError)
+    assert str(lacking) == "emit envoy also needs --listen, --endpoint, --collector: --help has an example"
+
+
+def test_who_writes_the_metadata_that_a_plan_reads_is_asked_on_stderr(tmp_path: Path) -> None:
+    claim = {"metadata": {"namespace": JWT, "path": ["payload", "sub"]}}
+    strict = on("/strict", audience=[{**claim, "exists": True}])
+    plan = plan_of({"by-claim": on("/claim", unit=claim), "strict": strict, "rank-v2": on("/recommend")})
+    (tmp_path / "plan.yaml").write_text(plan.canonical)
+    result = run(tmp_path / "plan.yaml", *ADDRESSES)
+
+    assert result.exit_code == 0
+    assert result.stdout == envoy(plan, target_for(plan))
+    assert result.stderr == (
+        f"warning: by-claim, strict: nothing in this configuration writes the metadata `{JWT}`; "
+        "insert the filter that does "
+        "before envoy.filters.http.ext_proc (envoy/README.md, `Units from verified tokens`)\n"
+    )
+
+
+def test_a_plan_that_reads_no_metadata_is_warned_of_nothing(plan_file: Path) -> None:
+    assert run(plan_file, *ADDRESSES).stderr == ""
 
 
 def test_every_flag_arrives(plan_file: Path) -> None:

@@ -152,6 +152,100 @@ def test_a_claim_that_the_proxy_verified_is_given_as_its_metadata() -> None:
     assert walk(document(plan, "--path", path), "by-claim")["no_unit"] == "missing"
 
 
+def answers(found: dict[str, Any], step: str) -> list[str]:
+    (one,) = found["walks"]
+    return [each["answer"] for each in one["steps"] if each["step"] == step]
+
+
+def test_of_a_bare_unit_match_and_audience_are_taken_to_hold_and_that_is_said() -> None:
+    found = document(GOOD / "audiences.yaml", "rank", "u1")
+
+    [match] = answers(found, "match")
+    assert match.startswith("taken to match: requests on route recommend v2")
+    assert answers(found, "audience")[0] == "taken to hold: header x-country is one of IN, US"
+    assert len(answers(found, "audience")) == 13
+    assert found["walks"][0]["unit"] == "u1"
+
+
+REQUEST = ("--host", "shop.example.com", "--path", "/r", "--route", "recommend v2", "--method", "POST")
+HEADERS = ("-H", "x-app: web", "-H", "x-api: 2")
+
+
+def test_with_a_unit_the_rest_of_its_request_is_walked_as_it_is() -> None:
+    plan = GOOD / "audiences.yaml"
+    matching = document(plan, "rank", "u1", *REQUEST, *HEADERS, "-H", "x-country: FR")
+    elsewhere = document(plan, "rank", "u1", "--path", "/other")
+
+    assert answers(matching, "match")[0].startswith("yes: requests on route recommend v2")
+    assert answers(matching, "audience") == ["no: header x-country is one of IN, US"]
+    assert answers(elsewhere, "match")[0].startswith("no: ")
+    assert [one["takes_part"] for found in (matching, elsewhere) for one in found["walks"]] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "flags"),
+    [
+        ("{header: x-user-id}", "header:x-user-id", ("-H", "cookie: a=b")),
+        ("{cookie: sid}", "cookie:sid", ("-H", "cookie: a=b; c=d")),
+        ("{query: user}", "query:user", ("--path", "/r?a=b")),
+        (
+            "{metadata: {namespace: jwt, path: [payload, sub]}}",
+            "metadata:jwt:payload.sub",
+            ("--metadata", '{"jwt": {"payload": {"role": "staff"}}}'),
+        ),
+    ],
+)
+def test_a_unit_is_put_beside_what_the_flags_say_and_decides_with_it(
+    tmp_path: Path, unit: str, kind: str, flags: tuple[str, str]
+) -> None:
+    text = MINIMAL.read_text("utf-8")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        text.replace(
+            "unit: {header: x-user-id}", f"unit: {unit}\n    audience: [{{header: x-country, in: [IN]}}]"
+        )
+    )
+    (one,) = document(plan, "rank-v2", "u 1", *flags, "-H", "x-country: IN")["walks"]
+
+    assert (one["unit_kind"], one["unit"], one["takes_part"]) == (kind, "u 1", True)
+    assert one["bucket"] == int(md5("rank-v2:u 1"), 16) % 10_000
+
+
+def test_cohorts_follow_the_flags(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        MINIMAL.read_text("utf-8")
+        .replace("experiments:", "cohorts: {pro: [{header: x-plan, in: [pro]}]}\nexperiments:")
+        .replace("v2: {weight: 50,", "v2: {weight: {default: 50, pro: 20},")
+        .replace("v1: {weight: 50,", "v1: {weight: {default: 50, pro: 80},")
+    )
+
+    assert document(plan, "rank-v2", "u1")["walks"][0]["cohort"] == "default"
+    assert document(plan, "rank-v2", "u1", "-H", "x-plan: pro")["walks"][0]["cohort"] == "pro"
+
+
+def test_a_unit_that_the_flags_contradict_is_refused() -> None:
+    same = document(MINIMAL, "rank-v2", "u1", "-H", "x-user-id: u1")
+
+    assert same["walks"][0]["unit"] == "u1"
+    assert refusal(MINIMAL, "rank-v2", "u1", header=["x-user-id: u2"]) == (
+        "the request has another header:x-user-id than UNIT: leave one of the two out"
+    )
+
+
+def test_without_a_request_and_a_unit_what_is_needed_is_said() -> None:
+    assert refusal(MINIMAL) == (
+        "explain needs a request, such as --path /recommend --header 'x-user-id: u42', or EXPERIMENT UNIT"
+    )
+
+
+def test_a_path_begins_with_a_slash() -> None:
+    said = "--path recommend: a request's path begins with /, such as /recommend"
+
+    assert refusal(MINIMAL, path="recommend") == said
+    assert refusal(MINIMAL, "rank-v2", "u1", path="recommend") == said
+
+
 def test_a_wrong_request_is_told() -> None:
     assert refusal(MINIMAL, header=["x-user-id"]) == "--header 'x-user-id': write `name: value`"
     assert refusal(MINIMAL, header=[": u1"]) == "--header ': u1': write `name: value`"

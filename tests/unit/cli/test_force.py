@@ -83,9 +83,11 @@ def test_the_key_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert value.endswith(signature(f"rank-v2 v1 {re.search('e=([0-9]+)', value)[1]}"))  # type: ignore[index]  # it has one
 
 
-def test_an_unknown_experiment_or_arm_is_told_with_those_that_are_known() -> None:
-    assert refusal("rank", "v2") == f"{PLAN} has no experiment `rank`; it has rank-v2"
-    assert refusal("rank-v2", "v9\n") == f"{PLAN}: `rank-v2` has no arm `v9\\n`; it has v2, v1"
+def test_an_unknown_experiment_or_arm_is_told_with_the_nearest_or_all_that_are_known() -> None:
+    assert refusal("rank", "v2") == f"{PLAN} has no experiment `rank`; did you mean `rank-v2`?"
+    assert refusal("other", "v2") == f"{PLAN} has no experiment `other`; it has rank-v2"
+    assert refusal("rank-v2", "v22") == f"{PLAN}: `rank-v2` has no arm `v22`; did you mean `v2`?"
+    assert refusal("rank-v2", "9\n") == f"{PLAN}: `rank-v2` has no arm `9\\n`; it has v2, v1"
 
 
 @pytest.mark.parametrize("lasting", ["31d", "0s", "1 year", "3600", ""])
@@ -98,4 +100,6 @@ def test_a_duration_that_is_none_or_too_long_is_refused_with_the_rule(lasting: s
 def test_without_a_key_nothing_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MESHTRIAL_KEY")
 
-    assert refusal("rank-v2", "v2").endswith("is needed: set MESHTRIAL_KEY or --key-file")
+    assert refusal("rank-v2", "v2") == (
+        "no pseudonym key: set MESHTRIAL_KEY to that of `meshtrial serve`, or --key-file FILE"
+    )

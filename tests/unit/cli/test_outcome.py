@@ -40,7 +40,9 @@ def test_the_collector_may_stand_in_the_settings_file(file: Path) -> None:
 def test_without_a_token_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MESHTRIAL_TOKEN")
 
-    assert refusal("nowhere.csv", *NEEDED).startswith("the token that outcomes must carry is needed: set ")
+    assert refusal("nowhere.csv", *NEEDED) == (
+        "no outcome token: set MESHTRIAL_TOKEN to that of `meshtrial collect`, or --token-file FILE"
+    )
 
 
 def test_a_file_that_is_not_there_or_of_no_known_format_is_one_error(file: Path) -> None:

@@ -195,7 +195,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(flags: list[str], messag
 
 def test_the_help_teaches_by_examples_that_work() -> None:
     shown = run("--help")
-    examples = re.findall(r"meshtrial (size --.*)", shown)
+    examples = re.findall(r"meshtrial (size --.*)", re.sub(r"\\\s*\n", "", shown))
     assert len(examples) == 3
     for example in examples:
         assert "units in all" in run(*shlex.split(example)[1:])

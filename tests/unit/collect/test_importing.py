@@ -130,7 +130,7 @@ def test_rows_that_are_refused_here_or_there_are_named_by_their_line(path: Path,
 
     counts, refused = run(path, door)
 
-    assert counts == Counts(rows=5, accepted=1, refused=4)
+    assert counts == Counts(rows=5, acknowledged=1, refused=4)
     assert [(refusal.line, refusal.rule[:30]) for refusal in sorted(refused)] == [
         (2, "unit.value: another"),
         (3, "`at` must be a time such as 20"),

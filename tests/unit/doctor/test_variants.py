@@ -91,8 +91,14 @@ def found(old: str, new: str, **needs: Any) -> list[str]:
         pytest.param(
             "envoy_grpc: {cluster_name: meshtrial}",
             "envoy_grpc: {cluster_name: meshtrial-2}",
-            "Envoy does not have the sidecar's cluster `meshtrial-2`",
+            "Envoy does not have the sidecar's cluster `meshtrial-2`; did you mean `meshtrial`?",
             id="no sidecar's cluster",
+        ),
+        pytest.param(
+            "  - name: model-v2\n",
+            "  - name: model-v3\n",
+            "Envoy does not have the plan's cluster `model-v2`; did you mean `model-v3`?",
+            id="no model's cluster",
         ),
         pytest.param(
             "{healthy_panic_threshold: {value: 0}}",
