@@ -305,3 +305,14 @@ def test_claims_nested_deeper_than_any_path_are_no_units_and_no_trouble() -> Non
     request.metadata_context.filter_metadata[NAMESPACE].update({"payload": {"sub": "alice", **deep}})
     answer = door.receive(request.SerializeToString())
     assert headers_set(answer)["x-meshtrial-cluster"] == f"model-{arm('alice')}"
+
+
+def test_a_minted_unit_is_kept_when_its_cookie_comes_back() -> None:
+    door = Door(plan("{cookie: mt, mint: {max_age: 400d}}", keys="sticky: true"))
+    unit = pseudonym("cookie:mt", MINTED)
+    door.receive(message("/"))
+    assert door.desk.sticky.kept("rank", unit) is None
+    door.receive(message("/", ("cookie", f"mt={MINTED}".encode())))
+    kept = door.desk.sticky.kept("rank", unit)
+    assert kept is not None
+    assert kept.arm == arm(MINTED)

@@ -10,11 +10,13 @@ from starlette.routing import Route
 
 from meshtrial.doors.live import PlanState
 from meshtrial.record.delivery import Counts
+from meshtrial.state.sticky import Sticky
 
 
 def admin_app(
     plan: Callable[[], PlanState],
     recording: Callable[[], Counts],
+    sticky: Sticky,
     registry: CollectorRegistry,
     explain: Callable[[Request], Response],
 ) -> Starlette:
@@ -22,7 +24,11 @@ def admin_app(
 
     async def healthz(_: Request) -> Response:
         components: dict[str, Mapping[str, object]]
-        components = {"plan": plan().health(), "recording": recording().health()}
+        components = {
+            "plan": plan().health(),
+            "recording": recording().health(),
+            "sticky": sticky.health(),
+        }
         well = all(component["status"] == "ok" for component in components.values())
         return JSONResponse({"status": "ok" if well else "degraded", "components": components})
 

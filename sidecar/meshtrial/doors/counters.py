@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from meshtrial.assign.decide import Decision
 from meshtrial.doors.live import PlanState
 from meshtrial.names import Reason
+from meshtrial.state.sticky import Sticky
 
 _SECONDS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05)
 """From a fast decision to the proxy's default timeout."""
@@ -100,3 +101,15 @@ class PlanMetrics(Collector):
         for result, count in state.reloads().items():
             reloads.add_metric([result], count)
         yield reloads
+
+
+class StickyMetrics(Collector):
+    """Trouble with the sticky assignments' file."""
+
+    def __init__(self, sticky: Sticky) -> None:
+        self._sticky = sticky
+
+    def collect(self) -> Iterator[Metric]:
+        """`meshtrial_sticky_failures_total`."""
+        failures = "Times that a sticky assignment could not be looked up or kept."
+        yield CounterMetricFamily("meshtrial_sticky_failures", failures, value=self._sticky.failures)

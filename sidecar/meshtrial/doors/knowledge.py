@@ -36,9 +36,12 @@ def context_of(request: Request, in_force: InForce, desk: Desk, now: int) -> Con
 
 
 def keep_first(assignment: Assignment, sticky: Sticky, key: PseudonymKey) -> None:
-    """Keep the arm of a sticky experiment's unit that was assigned by its bucket."""
-    hashed = assignment.subject.hashed
-    sticks = assignment.experiment.sticky and assignment.reason is Reason.SPLIT
+    """Keep the arm of a sticky experiment's unit that was assigned by its bucket.
+
+    Not of a minted cookie before it comes back: who never returns one would fill the store.
+    """
+    subject, hashed = assignment.subject, assignment.subject.hashed
+    sticks = assignment.experiment.sticky and assignment.reason is Reason.SPLIT and not subject.minted
     if sticks and not isinstance(hashed, NoUnit):
         unit = key.pseudonym(_hashed_kind(assignment.experiment.unit), hashed)
         sticky.keep(assignment.experiment.id, unit, Kept(assignment.arm.id, assignment.phase))

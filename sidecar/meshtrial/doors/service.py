@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from meshtrial.doors.admin import admin_app
-from meshtrial.doors.counters import Counters, PlanMetrics
+from meshtrial.doors.counters import Counters, PlanMetrics, StickyMetrics
 from meshtrial.doors.desk import Desk
 from meshtrial.doors.explaining import explaining
 from meshtrial.doors.grpc_transport import GrpcTransport
@@ -61,6 +61,7 @@ async def run(source: PlanSource, settings: ServeSettings) -> None:
     admin = bind(settings.admin)
     sticky = StickyFile(settings.sticky) if settings.sticky else StickyMemory()
     delivery = Delivery(Spool(settings.spool), receiver.send)
+    registry.register(StickyMetrics(sticky))
     registry.register(DeliveryCounts("meshtrial_exposures", "Exposure spans", delivery.counts))
     desk = Desk(
         in_force=live.in_force,
@@ -73,11 +74,16 @@ async def run(source: PlanSource, settings: ServeSettings) -> None:
         sticky=sticky,
         recent=Recent(),
     )
+    if settings.sticky is None and any(e.sticky for e in live.in_force().plan.experiments):
+        _LOG.warning(
+            "sticky arms last as long as this process; --sticky FILE keeps them for all of this machine"
+        )
     transport = GrpcTransport(desk)
     with stop_signals() as stop, on_hangup(live.reload):
         try:
             listening = await transport.start(settings.listen)
-            async with http_server(admin_app(live.state, delivery.counts, registry, explaining(desk)), admin):
+            app = admin_app(live.state, delivery.counts, sticky, registry, explaining(desk))
+            async with http_server(app, admin):
                 # What lives now lives on: a full collection need not walk it within a request. A plan that
                 # comes later is walked, 3 us an experiment: to freeze it too would mean one long collection
                 # among requests. The first plan is freed all the same, since nothing in a plan is a cycle.

@@ -6,7 +6,8 @@ together are one plan; its places keep the paths that they have in the file.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping as TypingMapping
+from dataclasses import dataclass, field, replace
 
 from meshtrial.names import METADATA_NAMESPACE
 from meshtrial.plan.problems import Problems, Rule, child, shown
@@ -27,6 +28,17 @@ class _Part:
     """The route's name, None where it has none."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look through the documents found."""
+
+    parts: list[_Part] = field(default_factory=list)
+    astray: list[tuple[int, str]] = field(default_factory=list)
+    """Lines and paths of what stands under no route."""
+    routes: dict[str, list[int]] = field(default_factory=dict)
+    """Lines of the routes of each name."""
+
+
 def embedded_plan(documents: Sequence[Node], problems: Problems) -> Mapping | None:
     """The plan document within; None, with the problem noted, where there is none.
 
@@ -34,25 +46,47 @@ def embedded_plan(documents: Sequence[Node], problems: Problems) -> Mapping | No
         documents: All documents of the file.
         problems: Takes what is wrong with the parts and their routes.
     """
-    parts = [part for root, path in _roots(documents) for part in _parts(root, path, None)]
     if not documents:
         return None
-    if not parts:
+    found = _Found()
+    for root, path in _roots(documents):
+        _look(root, path, None, found)
+    for line, path in found.astray:
+        problems.note(line, path, Rule.EMBEDDED, "stands under no route, so no request could take part")
+    if not found.parts and not found.astray:
         message = f"no route carries a plan under `metadata.filter_metadata.{METADATA_NAMESPACE}`"
-        problems.note(0, "$", Rule.EMBEDDED, message)
+        problems.note(documents[0].line, "$", Rule.EMBEDDED, message)
+    if not found.parts:
         return None
     whole: dict[str, Node] = {}
     places: dict[str, str] = {}
-    for part in parts:
-        if "apiVersion" not in part.node.entries:
-            problems.note(part.node.line, part.path, Rule.KEY_MISSING, "the key `apiVersion` is required")
+    for part in found.parts:
+        _check_part(part, found.routes, problems)
         for key, node in part.node.entries.items():
             path = child(part.path, key)
             section = _placed(_with_route(node, path, part, problems) if key == "experiments" else node, path)
-            whole[key] = _joined(whole[key], section, key, problems) if key in whole else section
-            places.setdefault(key, path)
+            if key in whole:
+                _join(whole[key], section, key, problems)
+            else:
+                whole[key] = section
+                places[key] = path
     _check_clusters(whole.get("experiments"), _defined(documents), problems)
-    return Mapping(parts[0].node.line, whole, places)
+    return Mapping(found.parts[0].node.line, whole, places)
+
+
+def _check_part(part: _Part, routes: TypingMapping[str, list[int]], problems: Problems) -> None:
+    """A part says its version, and its route can be told from every other."""
+    if "apiVersion" not in part.node.entries:
+        problems.note(part.node.line, part.path, Rule.KEY_MISSING, "the key `apiVersion` is required")
+    if part.route is None:
+        message = "the route around this has no `name`, by which its experiments could match it"
+        problems.note(part.node.line, part.path, Rule.EMBEDDED, message)
+    elif len(routes.get(part.route, ())) > 1:
+        lines = ", ".join(map(str, routes[part.route]))
+        message = (
+            f"several routes bear the name `{part.route}` (lines {lines}): nothing could tell them apart"
+        )
+        problems.note(part.node.line, part.path, Rule.EMBEDDED, message)
 
 
 def _defined(documents: Sequence[Node]) -> frozenset[str] | None:
@@ -86,30 +120,40 @@ def _roots(documents: Sequence[Node]) -> Iterator[tuple[Node, str]]:
         yield root, f"$[{index}]" if index else "$"
 
 
-def _parts(node: Node, path: str, route: str | None) -> Iterator[_Part]:
-    """Every part at or below a place; `route` is what an EnvoyFilter around it names."""
+def _look(node: Node, path: str, patched: str | None, found: _Found, *, route: bool = False) -> None:
+    """Find every part at or below a place.
+
+    Args:
+        node: What stands there.
+        path: The place.
+        patched: Name of the route that an EnvoyFilter's patch around it is for.
+        found: Takes the parts and the names of routes.
+        route: Whether the place is a route's own.
+    """
     if isinstance(node, SequenceNode):
         for index, item in enumerate(node.items):
-            yield from _parts(item, f"{path}[{index}]", route)
+            _look(item, f"{path}[{index}]", patched, found, route=route)
     if not isinstance(node, Mapping):
         return
-    route = _text(node, "match", "routeConfiguration", "vhost", "route", "name") or route
+    name = _text(node, "name")
+    if route and name:
+        found.routes.setdefault(name, []).append(node.line)
     for metadata in ("filter_metadata", "filterMetadata"):
-        found = _at(node, "metadata", metadata, METADATA_NAMESPACE)
-        if isinstance(found, Mapping):
+        part = _at(node, "metadata", metadata, METADATA_NAMESPACE)
+        if isinstance(part, Mapping):
             place = f"{path}.metadata.{metadata}.{METADATA_NAMESPACE}"
-            yield _Part(found, place, _text(node, "name") or route)
+            if route or patched:
+                found.parts.append(_Part(part, place, name or patched))
+            else:
+                found.astray.append((part.line, place))
+    patched = _text(node, "match", "routeConfiguration", "vhost", "route", "name") or patched
     for key, entry in node.entries.items():
-        yield from _parts(entry, child(path, key), route)
+        _look(entry, child(path, key), patched, found, route=key == "routes")
 
 
 def _with_route(experiments: Node, path: str, part: _Part, problems: Problems) -> Node:
     """The experiments of a part, each matching the part's route besides what it says itself."""
-    if part.route is None:
-        message = "the route around this has no `name`, by which its experiments could match it"
-        problems.note(part.node.line, part.path, Rule.EMBEDDED, message)
-        return experiments
-    if not isinstance(experiments, Mapping):
+    if part.route is None or not isinstance(experiments, Mapping):
         return experiments
     name = Scalar(experiments.line, part.route, "str")
     routed: dict[str, Node] = {}
@@ -133,21 +177,20 @@ def _placed(section: Node, path: str) -> Node:
     """The section, whose entries remember where they stand."""
     if not isinstance(section, Mapping):
         return section
-    return replace(section, places={name: child(path, name) for name in section.entries})
+    places = {name: child(path, name) for name in section.entries}
+    return replace(section, entries=dict(section.entries), places=places)
 
 
-def _joined(before: Node, added: Node, key: str, problems: Problems) -> Node:
-    """A section of several routes: each id once, or the same every time where it is shared."""
-    if not isinstance(before, Mapping) or not isinstance(added, Mapping):
-        return before
-    entries, places = dict(before.entries), dict(before.places)
+def _join(section: Node, added: Node, key: str, problems: Problems) -> None:
+    """Add what another route says of a section: each id once, or the same every time where it is shared."""
+    if not isinstance(section, Mapping) or not isinstance(added, Mapping):
+        return
     for name, entry in added.entries.items():
-        if name not in entries:
-            entries[name], places[name] = entry, added.places[name]
-        elif key not in SHARED or not _same(entries[name], entry):
-            message = f"stands under another route too (line {entries[name].line})"
+        if name not in section.entries:
+            section.entries[name], section.places[name] = entry, added.places[name]
+        elif key not in SHARED or not _same(section.entries[name], entry):
+            message = f"stands under another route too (line {section.entries[name].line})"
             problems.note(entry.line, added.places[name], Rule.KEY_TWICE, message)
-    return replace(before, entries=entries, places=places)
 
 
 def _same(one: Node, other: Node) -> bool:

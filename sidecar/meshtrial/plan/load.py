@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Mapping as TypingMapping
 from typing import TypeVar
 
 from meshtrial.errors import PlanError
@@ -17,17 +18,17 @@ from meshtrial.plan.metrics import read_metrics
 from meshtrial.plan.model import Experiment, Layer, Metric, Plan
 from meshtrial.plan.pairs import MAX_EXPERIMENTS, check_pairs
 from meshtrial.plan.problems import Problems, Rule
-from meshtrial.plan.tree import PROXY, Node, read_tree, read_trees
+from meshtrial.plan.tree import PROXY, Mapping, Node, Scalar, read_tree, read_trees
 
 API_VERSION = "meshtrial/v1"
 REQUIRED = ("apiVersion", "metrics", "experiments")
 OPTIONAL = ("layers", "cohorts")
 LATER = ("shadows",)
 
-_CONFIGURATION = re.compile(
-    r"""(?m)\bfilter_?[mM]etadata\b|^\{?"?(static_resources|dynamic_resources|resources|kind)"?\s*:"""
-)
-"""Keys that a proxy's configuration has, and no plan."""
+_MAY_EMBED = re.compile(r"(?m)filter_?[mM]etadata|static_resources|dynamic_resources|^resources:")
+"""A cheap look: whatever has none of these words is no proxy's configuration, and is parsed once."""
+_PROXYS = frozenset(["static_resources", "dynamic_resources", "resources", "kind", "virtual_hosts"])
+"""Keys at the root of Envoy's and Kubernetes' documents, and of no plan."""
 _Entry = TypeVar("_Entry", Metric, Layer)
 
 
@@ -43,14 +44,28 @@ def load(text: str, source: str) -> Plan:
         PlanError: At least one rule is broken; it carries all of them.
     """
     problems = Problems()
-    if _CONFIGURATION.search(text):
-        root: Node | None = embedded_plan(read_trees(text, problems, PROXY), problems)
-    else:
+    root = _embedded(text, problems) if _MAY_EMBED.search(text) else None
+    if root is None and not problems.found():
         root = read_tree(text, problems)
     plan = _read(Cursor(root, "$", problems)) if root is not None else None
     if plan is None:
         raise PlanError(source, problems.found())
     return plan
+
+
+def _embedded(text: str, problems: Problems) -> Node | None:
+    """The plan within a proxy's configuration; None where the text is a plan, or with a problem noted."""
+    own = Problems()
+    documents = read_trees(text, own, PROXY)
+    first = documents[0] if documents else None
+    version = first.entries.get("apiVersion") if isinstance(first, Mapping) else None
+    if first is None or (isinstance(version, Scalar) and version.text.startswith("meshtrial/")):
+        return None
+    if not isinstance(first, Mapping) or not _PROXYS & first.entries.keys():
+        return None
+    for problem in own.found():
+        problems.note(problem.line, problem.path, Rule(problem.rule), problem.message)
+    return embedded_plan(documents, problems)
 
 
 def _read(cursor: Cursor) -> Plan | None:
@@ -77,7 +92,7 @@ def compiled(around: Surroundings, experiments: Iterable[Experiment]) -> Plan:
     return Plan(metrics, layers, cohorts, ordered, canonical, digest, index_of(ordered), tuple(owned))
 
 
-def _by_id(entries: Mapping[str, _Entry | None]) -> tuple[_Entry, ...]:
+def _by_id(entries: TypingMapping[str, _Entry | None]) -> tuple[_Entry, ...]:
     return tuple(entry for _, entry in sorted(entries.items()) if entry is not None)
 
 

@@ -1,58 +1,103 @@
 """The first arm of each unit of a sticky experiment, kept for the experiment's life."""
 
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from meshtrial.assign.context import Kept
 from meshtrial.errors import SettingError
+from meshtrial.logs import EventLog
+
+_LOG = EventLog("sticky")
+LARGEST = 200_000
+"""Units that a memory holds at most, some 60 MB."""
 
 
 class Sticky(Protocol):
     """Units are named by their pseudonyms: no store holds a unit in clear."""
 
+    @property
+    def failures(self) -> int:
+        """Times that it could not be asked or written."""
+
     def kept(self, experiment: str, pseudonym: str) -> Kept | None:
-        """The unit's first assignment, None before it has one."""
+        """The unit's first assignment; None before it has one, and where that cannot be known now."""
 
     def keep(self, experiment: str, pseudonym: str, first: Kept) -> None:
-        """Keep an assignment, unless the unit has one already."""
+        """Keep an assignment, as far as possible, unless the unit has one already."""
+
+    def health(self) -> dict[str, str | None]:
+        """As a component of /healthz."""
 
     def close(self) -> None:
         """Let go of what it holds."""
 
 
 class StickyMemory:
-    """In this process alone, until it ends."""
+    """In this process alone, until it ends, and of a bounded number of units.
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], Kept] = {}
+    Two generations: when the younger is half of `largest`, the older is forgotten and the younger takes its
+    place. Whoever comes again is young again, so it is the units longest away that are forgotten.
+    """
+
+    failures = 0
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self._half = largest // 2
+        self._young: dict[tuple[str, str], Kept] = {}
+        self._old: dict[tuple[str, str], Kept] = {}
 
     def kept(self, experiment: str, pseudonym: str) -> Kept | None:
         """The unit's first assignment, None before it has one."""
-        return self._kept.get((experiment, pseudonym))
+        unit = (experiment, pseudonym)
+        found = self._young.get(unit)
+        if found is None and (found := self._old.get(unit)) is not None:
+            self._add(unit, found)
+        return found
 
     def keep(self, experiment: str, pseudonym: str, first: Kept) -> None:
         """Keep an assignment, unless the unit has one already."""
-        self._kept.setdefault((experiment, pseudonym), first)
+        if self.kept(experiment, pseudonym) is None:
+            self._add((experiment, pseudonym), first)
+
+    def _add(self, unit: tuple[str, str], kept: Kept) -> None:
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[unit] = kept
+
+    def health(self) -> dict[str, str | None]:
+        """As a component of /healthz."""
+        return {"status": "ok", "reason": None}
 
     def close(self) -> None:
         """Let go of what it holds."""
-        self._kept.clear()
+        self._young, self._old = {}, {}
 
 
 class StickyFile:
     """In an SQLite file, which the processes of one machine share and which outlives them.
 
     Written without waiting for the disk (WAL, synchronous=NORMAL: https://sqlite.org/wal.html): a crash of
-    the machine may lose the last assignments, whose units then get the arm of their bucket again.
+    the machine may lose the last assignments, whose units then get the arm of their bucket again. So do all
+    units while the file cannot be used: locked by another program, on a full disk, gone bad.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """Open, or create.
+
+        Args:
+            path: The file.
+            clock: Seconds that only grow.
 
         Raises:
             SettingError: The file cannot be used.
         """
+        self.failures = 0
+        self._clock = clock
+        self._reason = ""
+        self._again = float("-inf")
         try:
             path.touch(mode=0o640)  # for its owner and group alone, as store and spool are
             # `GET /v1/explain` reads in another thread: SQLite itself lets in one at a time.
@@ -65,21 +110,43 @@ class StickyFile:
             raise SettingError(f"the file of sticky assignments {path} cannot be used: {error}") from error
 
     def kept(self, experiment: str, pseudonym: str) -> Kept | None:
-        """The unit's first assignment, None before it has one."""
-        row = self._connection.execute(_SELECT, (experiment, pseudonym)).fetchone()
+        """The unit's first assignment; None before it has one, and where the file cannot be read now."""
+        row = self._asked(_SELECT, (experiment, pseudonym))
         return Kept(*row) if row else None
 
     def keep(self, experiment: str, pseudonym: str, first: Kept) -> None:
-        """Keep an assignment, unless the unit has one already."""
-        self._connection.execute(_INSERT, (experiment, pseudonym, first.arm, first.phase))
+        """Keep an assignment, unless the unit has one already or the file cannot be written now."""
+        self._asked(_INSERT, (experiment, pseudonym, first.arm, first.phase))
+
+    def _asked(self, statement: str, values: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The first row; trouble is counted, and then the file is left alone for a while: decisions go on."""
+        if self._clock() < self._again:
+            self.failures += 1
+            return None
+        try:
+            row: tuple[str, ...] | None = self._connection.execute(statement, values).fetchone()
+        except sqlite3.Error as error:
+            if str(error) != self._reason:
+                _LOG.error("sticky file", reason=str(error))
+            self._reason, self._again = str(error), self._clock() + _PAUSE_SECONDS
+            self.failures += 1
+            return None
+        self._reason = ""
+        return row
+
+    def health(self) -> dict[str, str | None]:
+        """As a component of /healthz."""
+        return {"status": "degraded" if self._reason else "ok", "reason": self._reason or None}
 
     def close(self) -> None:
         """Let go of what it holds."""
         self._connection.close()
 
 
-_BUSY_SECONDS = 0.02
-"""Wait for another process that writes: within the proxy's patience."""
+_BUSY_SECONDS = 0.005
+"""Wait for another process that writes: all decisions of this one wait too."""
+_PAUSE_SECONDS = 0.1
+"""How long the file is left alone after trouble."""
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",

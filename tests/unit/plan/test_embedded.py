@@ -1,8 +1,11 @@
 """A plan that stands within a proxy's configuration is the plan that stands on its own."""
 
+import json
 import textwrap
+import time
 
 import pytest
+import yaml
 
 from meshtrial.errors import PlanError
 from meshtrial.plan.load import load
@@ -128,7 +131,7 @@ def test_a_route_needs_a_name() -> None:
 
 
 def test_a_configuration_without_a_plan_is_told_so() -> None:
-    assert refused("static_resources: {clusters: [{name: a}]}") == [("embedded", "$", 0)]
+    assert refused("static_resources: {clusters: [{name: a}]}") == [("embedded", "$", 1)]
 
 
 @pytest.mark.parametrize(
@@ -148,3 +151,34 @@ def test_weighted_clusters_name_clusters_and_define_none() -> None:
     weighted = "match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: model-v9, weight: 1}]}}"
     [(rule, _, _)] = refused(text.replace("match: {prefix: /}", weighted))
     assert rule == "cluster-undefined"
+
+
+def test_a_part_that_stands_under_no_route_is_refused() -> None:
+    metadata = f"metadata: {{filter_metadata: {{meshtrial: {part(f'{{rank: {experiment()}}}')}}}}}"
+    place = "$.static_resources.clusters[0].metadata.filter_metadata.meshtrial"
+    assert refused(f"static_resources:\n  clusters:\n  - {{name: a, {metadata}}}") == [("embedded", place, 3)]
+
+
+def test_a_route_whose_name_another_route_has_is_refused() -> None:
+    one, two = part(f"{{rank: {experiment()}}}"), part(f"{{search: {experiment()}}}")
+    text = envoy(("recommend", one), ("search", two)).replace("name: search", "name: recommend")
+    assert [rule for rule, _, _ in refused(text)].count("embedded") == 2
+
+
+@pytest.mark.parametrize("words", ["# lives beside filter_metadata\n", "# static_resources:\n# resources:\n"])
+def test_a_plan_that_only_speaks_of_configurations_is_a_plan(words: str) -> None:
+    plan = f"apiVersion: meshtrial/v1\nmetrics: {METRICS}\nexperiments: {{rank: {experiment()}}}\n"
+    assert load(words + plan, "plan.yaml") == load(plan, "plan.yaml")
+    salted = plan.replace("{unit:", "{salt: filter_metadata, unit:")
+    [found] = load(salted, "plan.yaml").experiments
+    assert found.bucketing.salt == "filter_metadata"
+    written = json.dumps(yaml.safe_load(salted), indent=0)
+    assert load(written, "plan.json") == load(salted, "plan.yaml")
+
+
+def test_thousands_of_routes_are_refused_within_seconds() -> None:
+    parts = [part(f"{{{', '.join(f'e{r}-{n}: {{}}' for n in range(5))}}}") for r in range(4_000)]
+    start = time.monotonic()
+    problems = refused(envoy(*((f"r{n}", within) for n, within in enumerate(parts))))
+    assert [rule for rule, _, _ in problems] == ["experiments-count"]
+    assert time.monotonic() - start < 20
