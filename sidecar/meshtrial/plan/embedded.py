@@ -5,38 +5,20 @@ the part's experiments. An Istio EnvoyFilter names its route in the `match` besi
 together are one plan; its places keep the paths that they have in the file.
 """
 
-from collections.abc import Iterator, Sequence
-from collections.abc import Mapping as TypingMapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from meshtrial.names import METADATA_NAMESPACE
+from meshtrial.plan.pairs import MAX_EXPERIMENTS
 from meshtrial.plan.problems import Problems, Rule, child, shown
+from meshtrial.plan.survey import Survey, at, survey
 from meshtrial.plan.tree import Mapping, Node, Scalar
 from meshtrial.plan.tree import Sequence as SequenceNode
 
 SHARED = ("metrics", "layers", "cohorts")
 """Sections that several routes may repeat, word for word: anchors make that short."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What stands under one route."""
-
-    node: Mapping
-    path: str
-    route: str | None
-    """The route's name, None where it has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a look through the documents found."""
-
-    parts: list[_Part] = field(default_factory=list)
-    astray: list[tuple[int, str]] = field(default_factory=list)
-    """Lines and paths of what stands under no route."""
-    routes: dict[str, list[int]] = field(default_factory=dict)
-    """Lines of the routes of each name."""
+_LINES = 4
+"""Lines that a message lists."""
 
 
 def embedded_plan(documents: Sequence[Node], problems: Problems) -> Mapping | None:
@@ -46,116 +28,88 @@ def embedded_plan(documents: Sequence[Node], problems: Problems) -> Mapping | No
         documents: All documents of the file.
         problems: Takes what is wrong with the parts and their routes.
     """
-    if not documents:
-        return None
-    found = _Found()
-    for root, path in _roots(documents):
-        _look(root, path, None, found)
-    for line, path in found.astray:
-        problems.note(line, path, Rule.EMBEDDED, "stands under no route, so no request could take part")
-    if not found.parts and not found.astray:
-        message = f"no route carries a plan under `metadata.filter_metadata.{METADATA_NAMESPACE}`"
-        problems.note(documents[0].line, "$", Rule.EMBEDDED, message)
+    found = survey(documents)
+    for stray in found.strays:
+        message = "a plan stands under a route: an item of a list of `routes`, or a patch of an HTTP_ROUTE"
+        problems.note(stray.node.line, stray.place.path(), Rule.EMBEDDED, message)
     if not found.parts:
+        if not found.strays:
+            message = f"no route carries a plan under `metadata.filter_metadata.{METADATA_NAMESPACE}`"
+            problems.note(documents[0].line, "$", Rule.EMBEDDED, message)
         return None
-    whole: dict[str, Node] = {}
-    places: dict[str, str] = {}
+    _check_names(found, problems)
+    whole = Mapping(found.parts[0].node.line, {})
+    count = 0
     for part in found.parts:
-        _check_part(part, found.routes, problems)
-        for key, node in part.node.entries.items():
-            path = child(part.path, key)
-            section = _placed(_with_route(node, path, part, problems) if key == "experiments" else node, path)
-            if key in whole:
-                _join(whole[key], section, key, problems)
-            else:
-                whole[key] = section
-                places[key] = path
-    _check_clusters(whole.get("experiments"), _defined(documents), problems)
-    return Mapping(found.parts[0].node.line, whole, places)
+        path = part.place.path()
+        if not isinstance(part.node, Mapping):
+            problems.note(part.node.line, path, Rule.TYPE, "expected a mapping, the part of a plan")
+            continue
+        experiments = part.node.entries.get("experiments")
+        count += len(experiments.entries) if isinstance(experiments, Mapping) else 0
+        if experiments is not None and count > MAX_EXPERIMENTS:
+            message = f"a plan has at most {MAX_EXPERIMENTS:,} experiments, up to here it has {count:,}"
+            problems.note(experiments.line, f"{path}.experiments", Rule.EXPERIMENTS_COUNT, message)
+            return None
+        _join(whole, part.node, path, part.route, problems)
+    _check_clusters(whole.entries.get("experiments"), found, problems)
+    return whole
 
 
-def _check_part(part: _Part, routes: TypingMapping[str, list[int]], problems: Problems) -> None:
-    """A part says its version, and its route can be told from every other."""
-    if "apiVersion" not in part.node.entries:
-        problems.note(part.node.line, part.path, Rule.KEY_MISSING, "the key `apiVersion` is required")
-    if part.route is None:
-        message = "the route around this has no `name`, by which its experiments could match it"
-        problems.note(part.node.line, part.path, Rule.EMBEDDED, message)
-    elif len(routes.get(part.route, ())) > 1:
-        lines = ", ".join(map(str, routes[part.route]))
-        message = (
-            f"several routes bear the name `{part.route}` (lines {lines}): nothing could tell them apart"
-        )
-        problems.note(part.node.line, part.path, Rule.EMBEDDED, message)
+def _check_names(found: Survey, problems: Problems) -> None:
+    """Every route with a part has a name, which no other route bears."""
+    for part in found.parts:
+        lines = found.routes.get(part.route, []) if part.route is not None else []
+        if part.route is None:
+            message = "the route around this has no `name`, by which its experiments could match it"
+            problems.note(part.node.line, part.place.path(), Rule.EMBEDDED, message)
+        elif len(lines) > 1:
+            others = f" and {len(lines) - _LINES:,} more" if len(lines) > _LINES else ""
+            message = (
+                f"several routes bear the name {shown(part.route)}, on lines "
+                f"{', '.join(map(str, lines[:_LINES]))}{others}: Envoy sends the name alone, which does not "
+                "tell them apart"
+            )
+            problems.note(part.node.line, part.place.path(), Rule.EMBEDDED, message)
 
 
-def _defined(documents: Sequence[Node]) -> frozenset[str] | None:
-    """Names of the clusters that the documents define; None where they define none, or fetch them."""
-    found: set[str] = set()
-    for root, _ in _roots(documents):
-        for mapping in _mappings(root):
-            if "cds_config" in mapping.entries or "cdsConfig" in mapping.entries:
-                return None
-            found.update(_clusters(mapping))
-    return frozenset(found) or None
-
-
-def _check_clusters(experiments: Node | None, known: frozenset[str] | None, problems: Problems) -> None:
-    """Every arm's cluster is one that the documents define."""
-    if not isinstance(experiments, Mapping) or known is None:
+def _check_clusters(experiments: Node | None, found: Survey, problems: Problems) -> None:
+    """Every arm's cluster is one that the documents define, unless they define none or fetch them."""
+    if not isinstance(experiments, Mapping) or not found.clusters or found.fetched:
         return
     for key, experiment in experiments.entries.items():
-        arms = _at(experiment, "arms")
+        arms = at(experiment, "arms")
         for arm_id, arm in arms.entries.items() if isinstance(arms, Mapping) else ():
-            cluster = _at(arm, "cluster")
-            if isinstance(cluster, Scalar) and cluster.text not in known:
+            cluster = at(arm, "cluster")
+            if isinstance(cluster, Scalar) and cluster.text not in found.clusters:
                 path = f"{child(experiments.places[key] + '.arms', arm_id)}.cluster"
-                hint = problems.suggestion(cluster.text, known)
+                hint = problems.suggestion(cluster.text, found.clusters)
                 message = f"the configuration defines no cluster {shown(cluster.text)}{hint}"
                 problems.note(cluster.line, path, Rule.CLUSTER_UNDEFINED, message)
 
 
-def _roots(documents: Sequence[Node]) -> Iterator[tuple[Node, str]]:
-    for index, root in enumerate(documents):
-        yield root, f"$[{index}]" if index else "$"
+def _join(whole: Mapping, part: Mapping, part_path: str, route: str | None, problems: Problems) -> None:
+    """Add a part to the plan so far."""
+    if "apiVersion" not in part.entries:
+        problems.note(part.line, part_path, Rule.KEY_MISSING, "the key `apiVersion` is required")
+    for key, stands in part.entries.items():
+        path = child(part_path, key)
+        node = _with_route(stands, path, route, problems) if key == "experiments" else stands
+        before = whole.entries.get(key)
+        if before is None:
+            whole.entries[key], whole.places[key] = _placed(node, path), path
+        elif key in {*SHARED, "experiments"} and isinstance(before, Mapping) and isinstance(node, Mapping):
+            _add(before, node, path, problems, shared=key in SHARED)
+        elif not _same(before, node):
+            message = f"stands under another route too, and says something else (line {before.line})"
+            problems.note(node.line, path, Rule.KEY_TWICE, message)
 
 
-def _look(node: Node, path: str, patched: str | None, found: _Found, *, route: bool = False) -> None:
-    """Find every part at or below a place.
-
-    Args:
-        node: What stands there.
-        path: The place.
-        patched: Name of the route that an EnvoyFilter's patch around it is for.
-        found: Takes the parts and the names of routes.
-        route: Whether the place is a route's own.
-    """
-    if isinstance(node, SequenceNode):
-        for index, item in enumerate(node.items):
-            _look(item, f"{path}[{index}]", patched, found, route=route)
-    if not isinstance(node, Mapping):
-        return
-    name = _text(node, "name")
-    if route and name:
-        found.routes.setdefault(name, []).append(node.line)
-    for metadata in ("filter_metadata", "filterMetadata"):
-        part = _at(node, "metadata", metadata, METADATA_NAMESPACE)
-        if isinstance(part, Mapping):
-            place = f"{path}.metadata.{metadata}.{METADATA_NAMESPACE}"
-            if route or patched:
-                found.parts.append(_Part(part, place, name or patched))
-            else:
-                found.astray.append((part.line, place))
-    patched = _text(node, "match", "routeConfiguration", "vhost", "route", "name") or patched
-    for key, entry in node.entries.items():
-        _look(entry, child(path, key), patched, found, route=key == "routes")
-
-
-def _with_route(experiments: Node, path: str, part: _Part, problems: Problems) -> Node:
+def _with_route(experiments: Node, path: str, route: str | None, problems: Problems) -> Node:
     """The experiments of a part, each matching the part's route besides what it says itself."""
-    if part.route is None or not isinstance(experiments, Mapping):
+    if route is None or not isinstance(experiments, Mapping):
         return experiments
-    name = Scalar(experiments.line, part.route, "str")
+    name = Scalar(experiments.line, route, "str")
     routed: dict[str, Node] = {}
     for key, experiment in experiments.entries.items():
         routed[key] = experiment
@@ -165,8 +119,8 @@ def _with_route(experiments: Node, path: str, part: _Part, problems: Problems) -
         if not isinstance(match, Mapping):
             continue
         own = match.entries.get("route")
-        if isinstance(own, Scalar) and own.text != part.route:
-            message = f"stands under route `{part.route}`, so it can match no other"
+        if isinstance(own, Scalar) and own.text != route:
+            message = f"stands under route {shown(route)}, so it can match no other"
             problems.note(own.line, f"{child(path, key)}.match.route", Rule.EMBEDDED, message)
         matched = replace(match, entries={"route": name, **match.entries})
         routed[key] = replace(experiment, entries={**experiment.entries, "match": matched})
@@ -174,27 +128,28 @@ def _with_route(experiments: Node, path: str, part: _Part, problems: Problems) -
 
 
 def _placed(section: Node, path: str) -> Node:
-    """The section, whose entries remember where they stand."""
+    """The section, whose entries remember where they stand; more may be added to it."""
     if not isinstance(section, Mapping):
         return section
     places = {name: child(path, name) for name in section.entries}
-    return replace(section, entries=dict(section.entries), places=places)
+    return Mapping(section.line, dict(section.entries), places)
 
 
-def _join(section: Node, added: Node, key: str, problems: Problems) -> None:
-    """Add what another route says of a section: each id once, or the same every time where it is shared."""
-    if not isinstance(section, Mapping) or not isinstance(added, Mapping):
-        return
+def _add(section: Mapping, added: Mapping, path: str, problems: Problems, *, shared: bool) -> None:
+    """Add to a section of several routes: each id once, or the same every time where it is shared."""
     for name, entry in added.entries.items():
-        if name not in section.entries:
-            section.entries[name], section.places[name] = entry, added.places[name]
-        elif key not in SHARED or not _same(section.entries[name], entry):
-            message = f"stands under another route too (line {section.entries[name].line})"
-            problems.note(entry.line, added.places[name], Rule.KEY_TWICE, message)
+        before = section.entries.get(name)
+        if before is None:
+            section.entries[name], section.places[name] = entry, child(path, name)
+        elif not shared or not _same(before, entry):
+            message = f"stands under another route too (line {before.line})"
+            problems.note(entry.line, child(path, name), Rule.KEY_TWICE, message)
 
 
 def _same(one: Node, other: Node) -> bool:
     """Whether two nodes say the same, wherever they stand."""
+    if one is other:
+        return True
     match one, other:
         case Scalar(), Scalar():
             return (one.text, one.kind) == (other.text, other.kind)
@@ -205,36 +160,3 @@ def _same(one: Node, other: Node) -> bool:
             keys = one.entries.keys()
             return keys == other.entries.keys() and all(_same(one.entries[k], other.entries[k]) for k in keys)
     return False
-
-
-def _mappings(node: Node) -> Iterator[Mapping]:
-    if isinstance(node, SequenceNode):
-        for item in node.items:
-            yield from _mappings(item)
-    elif isinstance(node, Mapping):
-        yield node
-        for key, entry in node.entries.items():
-            if key not in {"weighted_clusters", "weightedClusters"}:  # these name clusters, they define none
-                yield from _mappings(entry)
-
-
-def _clusters(mapping: Mapping) -> Iterator[str]:
-    """Names under the lists in which Envoy keeps clusters: `clusters`, and a file of resources."""
-    for key in ("clusters", "resources"):
-        listed = mapping.entries.get(key)
-        for item in listed.items if isinstance(listed, SequenceNode) else ():
-            defines = key == "clusters" or _text(item, "@type").endswith("envoy.config.cluster.v3.Cluster")
-            if defines and (name := _text(item, "name")):
-                yield name
-
-
-def _at(node: Node, *keys: str) -> Node | None:
-    place: Node | None = node
-    for key in keys:
-        place = place.entries.get(key) if isinstance(place, Mapping) else None
-    return place
-
-
-def _text(node: Node, *keys: str) -> str:
-    found = _at(node, *keys)
-    return found.text if isinstance(found, Scalar) else ""

@@ -1,9 +1,7 @@
 """Plan document -> Plan: the one loader, for `check`, `serve` and everything else."""
 
 import hashlib
-import re
-from collections.abc import Iterable
-from collections.abc import Mapping as TypingMapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from meshtrial.errors import PlanError
@@ -18,17 +16,13 @@ from meshtrial.plan.metrics import read_metrics
 from meshtrial.plan.model import Experiment, Layer, Metric, Plan
 from meshtrial.plan.pairs import MAX_EXPERIMENTS, check_pairs
 from meshtrial.plan.problems import Problems, Rule
-from meshtrial.plan.tree import PROXY, Mapping, Node, Scalar, read_tree, read_trees
+from meshtrial.plan.tree import read_either
 
 API_VERSION = "meshtrial/v1"
 REQUIRED = ("apiVersion", "metrics", "experiments")
 OPTIONAL = ("layers", "cohorts")
 LATER = ("shadows",)
 
-_MAY_EMBED = re.compile(r"(?m)filter_?[mM]etadata|static_resources|dynamic_resources|^resources:")
-"""A cheap look: whatever has none of these words is no proxy's configuration, and is parsed once."""
-_PROXYS = frozenset(["static_resources", "dynamic_resources", "resources", "kind", "virtual_hosts"])
-"""Keys at the root of Envoy's and Kubernetes' documents, and of no plan."""
 _Entry = TypeVar("_Entry", Metric, Layer)
 
 
@@ -36,36 +30,20 @@ def load(text: str, source: str) -> Plan:
     """Compile a plan: a document of its own, or one that stands within a proxy's configuration.
 
     Args:
-        text: YAML (JSON is YAML too). What has the keys of a proxy's configuration is read as one: see
-            `plan.embedded`.
+        text: YAML (JSON is YAML too). `plan.tree` tells a plan from a configuration by their keys;
+            `plan.embedded` finds the plan within one.
         source: The document's name in error messages, as the user gave it.
 
     Raises:
         PlanError: At least one rule is broken; it carries all of them.
     """
     problems = Problems()
-    root = _embedded(text, problems) if _MAY_EMBED.search(text) else None
-    if root is None and not problems.found():
-        root = read_tree(text, problems)
+    documents, is_configuration = read_either(text, problems)
+    root = embedded_plan(documents, problems) if is_configuration else next(iter(documents), None)
     plan = _read(Cursor(root, "$", problems)) if root is not None else None
     if plan is None:
         raise PlanError(source, problems.found())
     return plan
-
-
-def _embedded(text: str, problems: Problems) -> Node | None:
-    """The plan within a proxy's configuration; None where the text is a plan, or with a problem noted."""
-    own = Problems()
-    documents = read_trees(text, own, PROXY)
-    first = documents[0] if documents else None
-    version = first.entries.get("apiVersion") if isinstance(first, Mapping) else None
-    if first is None or (isinstance(version, Scalar) and version.text.startswith("meshtrial/")):
-        return None
-    if not isinstance(first, Mapping) or not _PROXYS & first.entries.keys():
-        return None
-    for problem in own.found():
-        problems.note(problem.line, problem.path, Rule(problem.rule), problem.message)
-    return embedded_plan(documents, problems)
 
 
 def _read(cursor: Cursor) -> Plan | None:
@@ -92,7 +70,7 @@ def compiled(around: Surroundings, experiments: Iterable[Experiment]) -> Plan:
     return Plan(metrics, layers, cohorts, ordered, canonical, digest, index_of(ordered), tuple(owned))
 
 
-def _by_id(entries: TypingMapping[str, _Entry | None]) -> tuple[_Entry, ...]:
+def _by_id(entries: Mapping[str, _Entry | None]) -> tuple[_Entry, ...]:
     return tuple(entry for _, entry in sorted(entries.items()) if entry is not None)
 
 

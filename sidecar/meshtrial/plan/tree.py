@@ -3,7 +3,8 @@
 PyYAML's own constructor drops line numbers, keeps the last of two equal keys and reads `off` as a
 boolean where a name was meant; its composer follows nesting until the stack ends. The tree is built
 from the parser's events instead: it keeps what was written, so that each of these is an error with
-a place, and no text costs more than the limits below.
+a place, and no text costs more than the limits below. Whether a text is a plan or a configuration with a
+plan in it is told by the keys of the tree while it grows, so that no text is read twice.
 """
 
 from dataclasses import dataclass, field, replace
@@ -38,8 +39,22 @@ class Limits:
 
 
 PLAN = Limits("a plan", MAX_CHARACTERS, MAX_NODES, MAX_DEPTH)
-PROXY = Limits("an Envoy configuration", 20_000_000, 2_000_000, 100, documents=1000)
-"""What a plan may stand within: a configuration of Envoy, a list of Kubernetes documents."""
+PROXY = Limits("an Envoy configuration", 20_000_000, 1_000_000, 100, documents=1000)
+"""What a plan may stand within: a configuration of Envoy, a list of Kubernetes documents.
+
+A million nodes take about four seconds.
+"""
+
+PLAN_VERSION = "meshtrial/"
+"""How the `apiVersion` of a plan begins."""
+_AT_ROOT = frozenset(
+    {
+        *("static_resources", "staticResources", "dynamic_resources", "dynamicResources"),  # a bootstrap
+        *("resources", "configs"),  # a file of resources, a dump
+        "kind",  # a Kubernetes document
+    }
+)
+_ANYWHERE = frozenset({"filter_metadata", "filterMetadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +99,28 @@ class _Unreadable(Exception):
 
 def read_tree(text: str, problems: Problems, limits: Limits = PLAN) -> Node | None:
     """Read one YAML document; None, with the problem noted, where it is no readable document."""
-    documents = read_trees(text, problems, replace(limits, documents=1))
+    documents, _ = _noted(text, problems, replace(limits, documents=1), undecided=False)
     return documents[0] if documents else None
 
 
-def read_trees(text: str, problems: Problems, limits: Limits) -> list[Node]:
-    """Read all YAML documents of a file; empty, with the problem noted, where one is not readable."""
+def read_either(text: str, problems: Problems) -> tuple[list[Node], bool]:
+    """Read a plan, or all documents of a configuration.
+
+    A text whose root has an `apiVersion` of `meshtrial/` is a plan, whatever else it says. Another one with a
+    key that only a proxy's or Kubernetes' documents have is a configuration. All others are plans, with
+    the limits and the errors of one.
+
+    Returns:
+        The documents, none with the problem noted where one is not readable; whether they are a
+        configuration.
+    """
+    return _noted(text, problems, PLAN, undecided=True)
+
+
+def _noted(text: str, problems: Problems, limits: Limits, *, undecided: bool) -> tuple[list[Node], bool]:
+    """What is read, and whether with the limits of a configuration; what prevents it is noted."""
     try:
-        return _read(text, problems, limits)
+        return _read(text, problems, limits, undecided=undecided)
     except _Unreadable as error:
         problems.note(error.line, error.path, Rule.YAML, error.message)
     except yaml.MarkedYAMLError as error:
@@ -100,20 +129,27 @@ def read_trees(text: str, problems: Problems, limits: Limits) -> list[Node]:
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1
         problems.note(line, "$", Rule.YAML, f"not readable as YAML: {error.reason}")
-    return []
+    return [], False
 
 
-def _read(text: str, problems: Problems, limits: Limits) -> list[Node]:
-    if len(text) > limits.characters:
-        message = f"the document has {len(text):,} characters, the limit is {limits.characters:,}"
+def _check_length(length: int, limits: Limits) -> None:
+    if length > limits.characters:
+        message = f"the document has {length:,} characters, the limit is {limits.characters:,}"
         raise _Unreadable(0, "$", message)
+
+
+def _read(text: str, problems: Problems, limits: Limits, *, undecided: bool) -> tuple[list[Node], bool]:
+    _check_length(len(text), PROXY if undecided else limits)
     try:
         parser = yaml.CSafeLoader(text)
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
         raise _Unreadable(line, "$", "not readable as YAML: half of a surrogate pair is no text") from error
     try:
-        return _Composer(parser, problems, limits).documents()
+        composer = _Composer(parser, problems, limits, len(text) if undecided else None)
+        found = composer.documents()
+        _check_length(len(text), composer.limits)
+        return found, composer.limits is PROXY
     finally:
         parser.dispose()
 
@@ -127,10 +163,15 @@ class _Composer:
     Source of their order: YAML 1.1, chapter 3.1, the serialisation tree.
     """
 
-    def __init__(self, parser: yaml.CSafeLoader, problems: Problems, limits: Limits) -> None:
+    def __init__(
+        self, parser: yaml.CSafeLoader, problems: Problems, limits: Limits, undecided: int | None
+    ) -> None:
         self._parser = parser
         self._problems = problems
-        self._limits = limits
+        self.limits = limits
+        """Those of a configuration from the key on that tells so."""
+        self._undecided = undecided
+        """The text's length where its keys are yet to tell what it is."""
         self._anchors: dict[str, tuple[Node, int]] = {}
         """The node of each anchor, and how many nodes it holds."""
         self._count = 0
@@ -143,9 +184,9 @@ class _Composer:
         found: list[Node] = []
         while not self._parser.check_event(yaml.StreamEndEvent):
             start = self._next(yaml.DocumentStartEvent)
-            if len(found) == self._limits.documents:
+            if len(found) == self.limits.documents:
                 raise _Unreadable(
-                    _line(start), "$", f"a second document begins here; {self._limits.what} is one document"
+                    _line(start), "$", f"a second document begins here; {self.limits.what} is one document"
                 )
             self._anchors.clear()
             found.append(self._node(f"$[{len(found)}]" if found else "$", 0))
@@ -162,8 +203,8 @@ class _Composer:
         """The next node; a list or mapping stands at its key's line, where a reader looks for it."""
         event = self._next(yaml.NodeEvent)
         line = _line(event)
-        if depth > self._limits.depth:
-            raise _Unreadable(line, path, f"the document is nested deeper than {self._limits.depth} here")
+        if depth > self.limits.depth:
+            raise _Unreadable(line, path, f"the document is nested deeper than {self.limits.depth} here")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor or "", path, line)
         before = self._count
@@ -179,8 +220,8 @@ class _Composer:
 
     def _add(self, nodes: int, path: str, line: int) -> None:
         self._count += nodes
-        if self._count > self._limits.nodes:
-            message = f"up to here the document has over {self._limits.nodes:,} nodes, aliases followed"
+        if self._count > self.limits.nodes:
+            message = f"up to here the document has over {self.limits.nodes:,} nodes, aliases followed"
             raise _Unreadable(line, path, message)
 
     def _alias(self, anchor: str, path: str, line: int) -> Node:
@@ -217,15 +258,25 @@ class _Composer:
             key_node = self._node(path, depth + 1)
             key = self._key(key_node, path)
             place = path if key is None else child(path, key)
+            if self._undecided is not None and (key in _ANYWHERE or (path == "$" and key in _AT_ROOT)):
+                self.limits = PROXY
             value = self._node(place, depth + 1, key_node.line)
             if key is None:
                 continue
+            if self._undecided is not None and place == "$.apiVersion":
+                self._settle(value, self._undecided)
             if key in entries:
                 self._problems.note(key_node.line, place, Rule.KEY_TWICE, "this key stands twice")
             else:
                 entries[key] = value
         self._next(yaml.MappingEndEvent)
         return Mapping(line, entries)
+
+    def _settle(self, version: Node, length: int) -> None:
+        """A plan's `apiVersion` makes it a plan for good."""
+        if isinstance(version, Scalar) and version.text.startswith(PLAN_VERSION):
+            self.limits, self._undecided = PLAN, None
+            _check_length(length, PLAN)
 
     def _key(self, node: Node, path: str) -> str | None:
         """The key's text; None where nothing can be read under it."""

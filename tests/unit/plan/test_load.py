@@ -159,3 +159,82 @@ def test_an_id_that_would_break_a_line_or_steer_a_terminal_is_shown_escaped() ->
         (19, "$.experiments.c", r"this and `a\x1b[31m\nb` could both choose the cluster of one request"),
     ]
     assert len(str(error).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("metrics:", "# lives beside filter_metadata\nmetrics:"),
+        ("    control:", "    salt: filter_metadata\n    control:"),
+        ("    control:", "    salt: static_resources\n    control:"),
+        ("metrics:", "# the\n#\n# ends here\nmetrics: # kind:"),
+    ],
+)
+def test_words_of_a_proxys_configuration_do_not_make_a_plan_one(before: str, after: str) -> None:
+    text = (PLANS / "good" / "minimal.yaml").read_text("utf-8").replace(before, after, 1)
+
+    assert [experiment.id for experiment in load(text, "plan.yaml").experiments] == ["rank-v2"]
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_a_plan_is_one_however_its_json_is_laid_out(indent: int | None) -> None:
+    plan = load((PLANS / "good" / "minimal.yaml").read_text("utf-8"), "plan.yaml")
+    document = json.loads(plan.canonical)
+
+    assert load(json.dumps(document, indent=indent), "plan.json") == plan
+    last = {key: document[key] for key in sorted(document, reverse=True)}
+    assert load(json.dumps(last, indent=indent), "plan.json") == plan
+
+
+def test_names_of_a_plan_may_be_keys_of_a_proxys_configuration() -> None:
+    _, head, body = (PLANS / "good" / "minimal.yaml").read_text("utf-8").split("\n", 2)
+    named = body.replace(" v2:", " filter_metadata:").replace("rank-v2:", "resources:")
+
+    for text in (f"{head}\n{named}", f"{named}\n{head}\n"):
+        (experiment,) = load(text, "plan.yaml").experiments
+        assert experiment.id == "resources"
+        assert "filter_metadata" in [arm.id for arm in experiment.arms]
+
+
+@pytest.mark.parametrize("first", ["kind: Plan\n", "static_resources: {}\n"])
+def test_a_plan_with_a_key_of_another_document_is_told_that_the_key_is_unknown(first: str) -> None:
+    text = (PLANS / "good" / "minimal.yaml").read_text("utf-8")
+
+    for written in (first + text, f"{text}\n{first}"):
+        assert [problem.rule for problem in refusal(written).problems] == ["key-unknown"]
+        assert [problem.rule for problem in refusal(f"{written}---\na: 1\n").problems] == ["yaml"]
+
+
+@pytest.mark.parametrize("text", ["experiments: {}", "name: a", "- a", "apiVersion: v1"])
+def test_what_has_no_key_of_a_configuration_is_held_to_be_a_plan(text: str) -> None:
+    assert "embedded" not in [problem.rule for problem in refusal(text).problems]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "static_resources: {}",
+        "{dynamic_resources: {}}",
+        "admin: {}\nstaticResources: {}",
+        "resources: []",
+        '{"apiVersion": "v1", "kind": "List"}',
+        "configs: []",
+        "virtual_hosts: [{routes: [{metadata: {filterMetadata: {}}}]}]",
+    ],
+)
+def test_a_proxys_configuration_is_known_by_its_keys(text: str) -> None:
+    assert [problem.rule for problem in refusal(text).problems] == ["embedded"]
+
+
+def test_the_limits_of_a_plan_hold_whatever_stands_first_in_it() -> None:
+    text = (PLANS / "good" / "minimal.yaml").read_text("utf-8")
+    _, head, body = text.split("\n", 2)
+    long = f"# {'x' * 1_000_000}\n"
+    deep = f"x: {'[' * 33}{']' * 33}\n"
+
+    for written in (text, f"{body}\n{head}\n"):
+        [problem] = refusal(written + long).problems
+        assert (problem.line, problem.path) == (0, "$")
+        assert problem.message.endswith("characters, the limit is 1,000,000")
+        [problem] = refusal(deep + written).problems
+        assert problem.message == "the document is nested deeper than 32 here"
