@@ -4,12 +4,14 @@ import json
 import os
 import queue
 import signal
+import sqlite3
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -66,8 +68,19 @@ class Sidecar:
 
     def plan_health(self) -> tuple[str, dict[str, Any]]:
         """The whole's status, and the plan's component."""
+        return self._health("plan")
+
+    def follows(self, text: str) -> bool:
+        """Whether this plan is in force."""
+        return bool(self.plan_health()[1]["digest"] == digest(text))
+
+    def sticky_health(self) -> tuple[str, dict[str, Any]]:
+        """The whole's status, and that of sticky assignments."""
+        return self._health("sticky")
+
+    def _health(self, component: str) -> tuple[str, dict[str, Any]]:
         health = json.loads(self.page("healthz"))
-        return health["status"], health["components"]["plan"]
+        return health["status"], health["components"][component]
 
     def plan_metrics(self) -> dict[str, float]:
         """Every sample that is about the plan."""
@@ -134,16 +147,22 @@ def receiver() -> Iterator[str]:
 
 
 @contextmanager
-def serve(plan: Path, directory: Path) -> Iterator[Sidecar]:
+def serve(plan: Path, directory: Path, *more: str) -> Iterator[Sidecar]:
     directory.mkdir(exist_ok=True)
     arguments = ["-m", "meshtrial", "serve", str(plan), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     arguments += ["--spool", str(directory / "spool")]
     with (
         receiver() as collector,
-        program("serve", [*arguments, "--collector", collector], directory, SECRETS) as started,
+        program("serve", [*arguments, "--collector", collector, *more], directory, SECRETS) as started,
         grpc.insecure_channel(started.where["ext_proc"]) as channel,
     ):
         yield Sidecar(started, channel)
+
+
+KEPT_IN_MEMORY = (
+    "sticky arms last as long as this process, and several processes may disagree: "
+    "--sticky FILE keeps them for all of this machine"
+)
 
 
 @pytest.fixture
@@ -323,3 +342,35 @@ def test_a_plan_from_a_pipe_is_read_once_and_a_reading_that_hangs_stops_nothing(
         assert sidecar.cluster() == "model-v2"
         sidecar.signal(signal.SIGTERM)
         assert sidecar.started.process.child.wait(10) == 0
+
+
+def test_each_plan_whose_sticky_arms_end_with_the_process_is_warned_of(plan: Path, tmp_path: Path) -> None:
+    plan.write_text(sticky(ALL_V2))
+    with serve(plan, tmp_path) as sidecar:
+        for text in (sticky(ALL_V1), ALL_V2, sticky(ALL_V2)):
+            replace(plan, text)
+            until(partial(sidecar.follows, text))
+        until(lambda: len(sidecar.told(KEPT_IN_MEMORY)) == 3)
+        assert all(line["experiments"] == ["rank-v2"] for line in sidecar.told(KEPT_IN_MEMORY))
+
+
+def test_with_a_file_of_sticky_arms_there_is_no_warning_and_its_trouble_is_shown(
+    plan: Path, tmp_path: Path
+) -> None:
+    plan.write_text(sticky(ALL_V2))
+    file = tmp_path / "sticky"
+    with serve(plan, tmp_path, "--sticky", str(file)) as sidecar:
+        assert sidecar.told(KEPT_IN_MEMORY) == []
+        assert sidecar.sticky_health() == ("ok", {"status": "ok", "reason": None})
+        assert "\nmeshtrial_sticky_failures_total 0.0\n" in sidecar.page("metrics")
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            assert sidecar.cluster() == "model-v2"
+
+        locked = {"status": "degraded", "reason": "database is locked"}
+        assert sidecar.sticky_health() == ("degraded", locked)
+        assert "\nmeshtrial_sticky_failures_total 1.0\n" in sidecar.page("metrics")
+
+
+def sticky(text: str) -> str:
+    return text.replace("    control: v1\n", "    control: v1\n    sticky: true\n")

@@ -2,6 +2,9 @@
 
 import hashlib
 import hmac
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ from meshtrial.doors.ext_proc_pb2 import ProcessingMode, ProcessingRequest, Proc
 from meshtrial.doors.in_force import InForce
 from meshtrial.plan.load import load
 from meshtrial.pseudonym import PseudonymKey
+from meshtrial.state.sticky import StickyFile
+from plan_values import on, plan_text
 
 KEY = PseudonymKey.of(SECRET)
 SECONDS = NOW // 10**9
@@ -316,3 +321,25 @@ def test_a_minted_unit_is_kept_when_its_cookie_comes_back() -> None:
     kept = door.desk.sticky.kept("rank", unit)
     assert kept is not None
     assert kept.arm == arm(MINTED)
+
+
+def test_a_sticky_file_that_cannot_be_written_takes_no_experiment_of_the_request_down(tmp_path: Path) -> None:
+    door, path = (
+        Door(plan_text({"rank": on("/", sticky=True), "look": on("/", arms=LOOKS)})),
+        tmp_path / "file",
+    )
+    sticky = StickyFile(path)
+    object.__setattr__(door.desk, "sticky", sticky)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        answer = door.receive(message("/", user()))
+
+    assert headers_set(answer)["x-meshtrial-cluster"] == f"model-{arm('u1')}"
+    assert headers_set(answer)["x-look"] == arm("u1", "look")
+    assert [exposure["feature_flag.result.reason"] for exposure in door.recorded] == ["split", "split"]
+    assert (door.messages("assigned"), door.messages("malformed")) == (1, 0)
+    assert sticky.failures == 1
+    sticky.close()
+
+
+LOOKS = {each: {"weight": 50, "headers": {"x-look": each}} for each in ("v1", "v2")}

@@ -73,17 +73,22 @@ class Live:
     stops decisions. What it sets is one reference, so no request meets half of a change.
     """
 
-    def __init__(self, source: PlanSource) -> None:
+    def __init__(self, source: PlanSource, taken: Callable[[Plan], None] = lambda _: None) -> None:
         """Read the first plan.
+
+        Args:
+            source: Where it comes from.
+            taken: Told of each plan that came into force, the first one too; must not raise.
 
         Raises:
             MeshtrialError: It is not to be used.
         """
-        self._source = source
+        self._source, self._taken = source, taken
         self._watch = Watch(source.path)
         self._state = PlanState(InForce.of(source.read()), datetime.now(UTC))
         self._closing = threading.Event()
         self._worker = threading.Thread(target=self._work, name="plan", daemon=True)
+        taken(self._state.in_force.plan)
 
     @contextmanager
     def following(self) -> Iterator[None]:
@@ -137,6 +142,7 @@ class Live:
         )
         took = round((time.monotonic() - start) * 1000, 1)
         _LOG.info("plan taken", plan=plan.digest, before=digest, milliseconds=took)
+        self._taken(plan)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from meshtrial.doors.grpc_transport import GrpcTransport
 from meshtrial.doors.live import Live, PlanSource
 from meshtrial.listening import Address, address_of, bind, http_server, on_hangup, stop_signals
 from meshtrial.logs import EventLog
+from meshtrial.plan.model import Plan
 from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
 from meshtrial.record.delivery_counts import DeliveryCounts
@@ -53,7 +54,7 @@ async def run(source: PlanSource, settings: ServeSettings) -> None:
         PlanError: The plan breaks at least one rule.
         SettingError: The plan's file, an address, the URL or the spool cannot be used.
     """
-    live = Live(source)
+    live = Live(source, lambda plan: _warn_of_memory(plan, settings.sticky))
     registry = CollectorRegistry()
     counters = Counters(registry)
     registry.register(PlanMetrics(live.state))
@@ -74,10 +75,6 @@ async def run(source: PlanSource, settings: ServeSettings) -> None:
         sticky=sticky,
         recent=Recent(),
     )
-    if settings.sticky is None and any(e.sticky for e in live.in_force().plan.experiments):
-        _LOG.warning(
-            "sticky arms last as long as this process; --sticky FILE keeps them for all of this machine"
-        )
     transport = GrpcTransport(desk)
     with stop_signals() as stop, on_hangup(live.reload):
         try:
@@ -100,3 +97,13 @@ async def run(source: PlanSource, settings: ServeSettings) -> None:
                 _LOG.warning("exposures wait in the spool for the next start", spool=str(settings.spool))
             sticky.close()
     _LOG.info("stopped")
+
+
+def _warn_of_memory(plan: Plan, file: Path | None) -> None:
+    sticky = [experiment.id for experiment in plan.experiments if experiment.sticky]
+    if sticky and file is None:
+        _LOG.warning(
+            "sticky arms last as long as this process, and several processes may disagree: "
+            "--sticky FILE keeps them for all of this machine",
+            experiments=sticky,
+        )

@@ -80,8 +80,8 @@ class StickyFile:
     """In an SQLite file, which the processes of one machine share and which outlives them.
 
     Written without waiting for the disk (WAL, synchronous=NORMAL: https://sqlite.org/wal.html): a crash of
-    the machine may lose the last assignments, whose units then get the arm of their bucket again. So do all
-    units while the file cannot be used: locked by another program, on a full disk, gone bad.
+    the machine may lose the last assignments, whose units then get the arm of their bucket again. So do new
+    units while the file cannot be written, as on a full disk, and all units while it cannot be read.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,8 +96,9 @@ class StickyFile:
         """
         self.failures = 0
         self._clock = clock
-        self._reason = ""
-        self._again = float("-inf")
+        self._again = dict.fromkeys((_SELECT, _INSERT), float("-inf"))
+        self._reason, self._failed = "", float("-inf")
+        self._told: set[str] = set()
         try:
             path.touch(mode=0o640)  # for its owner and group alone, as store and spool are
             # `GET /v1/explain` reads in another thread: SQLite itself lets in one at a time.
@@ -119,24 +120,33 @@ class StickyFile:
         self._asked(_INSERT, (experiment, pseudonym, first.arm, first.phase))
 
     def _asked(self, statement: str, values: tuple[str, ...]) -> tuple[str, ...] | None:
-        """The first row; trouble is counted, and then the file is left alone for a while: decisions go on."""
-        if self._clock() < self._again:
-            self.failures += 1
-            return None
-        try:
-            row: tuple[str, ...] | None = self._connection.execute(statement, values).fetchone()
-        except sqlite3.Error as error:
-            if str(error) != self._reason:
-                _LOG.error("sticky file", reason=str(error))
-            self._reason, self._again = str(error), self._clock() + _PAUSE_SECONDS
-            self.failures += 1
-            return None
-        self._reason = ""
-        return row
+        """The first row; trouble is counted, and the statement is not tried for a while: decisions go on.
+
+        Each statement for itself: what cannot be written can often be read still.
+        """
+        if self._clock() >= self._again[statement]:
+            try:
+                row: tuple[str, ...] | None = self._connection.execute(statement, values).fetchone()
+            except sqlite3.Error as error:
+                self._tell(str(error))
+                self._failed = self._clock()
+                self._again[statement] = self._failed + _PAUSE_SECONDS
+            else:
+                return row
+        self.failures += 1
+        return None
+
+    def _tell(self, reason: str) -> None:
+        self._reason = reason
+        if reason not in self._told:
+            self._told.add(reason)
+            _LOG.error("sticky file in trouble", reason=reason)
 
     def health(self) -> dict[str, str | None]:
-        """As a component of /healthz."""
-        return {"status": "degraded" if self._reason else "ok", "reason": self._reason or None}
+        """As a component of /healthz: `degraded` for a minute after the last trouble."""
+        if self._clock() - self._failed > _SHOWN_SECONDS:
+            return {"status": "ok", "reason": None}
+        return {"status": "degraded", "reason": self._reason}
 
     def close(self) -> None:
         """Let go of what it holds."""
@@ -146,7 +156,8 @@ class StickyFile:
 _BUSY_SECONDS = 0.005
 """Wait for another process that writes: all decisions of this one wait too."""
 _PAUSE_SECONDS = 0.1
-"""How long the file is left alone after trouble."""
+"""How long what failed is not tried again."""
+_SHOWN_SECONDS = 60.0
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",

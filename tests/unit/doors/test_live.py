@@ -62,3 +62,20 @@ def test_an_error_that_nobody_foresaw_is_a_refusal_that_shows_none_of_its_text(t
 
     assert live.in_force().plan is plan
     assert live.state().reloads() == {"taken": 0, "refused": 1, "unchanged": 1}
+
+
+def test_each_plan_that_comes_into_force_is_told_of(tmp_path: Path) -> None:
+    plans = [load(RANK, "plan.yaml"), load(RANK.replace("rank", "other"), "plan.yaml")]
+    answers = iter([plans[0], plans[0], plans[1], plans[1]])
+    told: list[Plan] = []
+    live = Live(PlanSource(tmp_path / "plan.yaml", lambda: next(answers)), told.append)
+    assert told == [plans[0]]
+    with live.following():
+        for reading in range(1, 4):
+            live.reload()
+            deadline = time.monotonic() + 10
+            while sum(live.state().reloads().values()) < reading:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    assert told == plans

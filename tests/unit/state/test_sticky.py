@@ -3,7 +3,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ import pytest
 from meshtrial.assign.context import Kept
 from meshtrial.errors import SettingError
 from meshtrial.state.sticky import Sticky, StickyFile, StickyMemory
+
+
+@contextmanager
+def locked(path: Path, how: str) -> Iterator[None]:
+    """Another program writes."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(how)
+        yield
+
 
 V1, V2 = Kept("v1", "1" * 16), Kept("v2", "2" * 16)
 
@@ -69,27 +79,64 @@ def test_what_a_killed_process_kept_is_there(tmp_path: Path) -> None:
     sticky.close()
 
 
-def test_while_another_writes_reading_goes_on_and_keeping_gives_up_soon(tmp_path: Path) -> None:
+def test_while_another_writes_kept_arms_are_still_read_and_keeping_gives_up_soon(tmp_path: Path) -> None:
     path, now = tmp_path / "sticky", [0.0]
     sticky = StickyFile(path, lambda: now[0])
     sticky.keep("rank", "u1", V1)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-
-    assert sticky.kept("rank", "u1") == V1
-    start = time.monotonic()
-    for _ in range(1_000):
-        sticky.keep("rank", "u2", V2)
-    assert time.monotonic() - start < 1  # it is asked once, and then left alone
-    assert sticky.failures == 1_000
-    assert sticky.health() == {"status": "degraded", "reason": "database is locked"}
-    other.execute("ROLLBACK")
+    with locked(path, "BEGIN EXCLUSIVE"):
+        start = time.monotonic()
+        for _ in range(1_000):
+            sticky.keep("rank", "u2", V2)
+            assert sticky.kept("rank", "u1") == V1
+        assert time.monotonic() - start < 1  # it is asked once, and then left alone
+        assert sticky.failures == 1_000
+        assert sticky.health() == {"status": "degraded", "reason": "database is locked"}
     now[0] += 0.2
     sticky.keep("rank", "u2", V2)
     assert sticky.kept("rank", "u2") == V2
-    assert sticky.health() == {"status": "ok", "reason": None}
-    other.close()
+    assert sticky.failures == 1_000
     sticky.close()
+
+
+def test_a_file_that_cannot_be_read_gives_no_arm_and_is_asked_again_soon(tmp_path: Path) -> None:
+    path, now = tmp_path / "sticky", [0.0]
+    sticky = StickyFile(path, lambda: now[0])
+    sticky.keep("rank", "u1", V1)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("ALTER TABLE first RENAME TO elsewhere")
+        assert [sticky.kept("rank", "u1") for _ in range(3)] == [None] * 3
+        assert sticky.failures == 3
+        assert sticky.health() == {"status": "degraded", "reason": "no such table: first"}
+        other.execute("ALTER TABLE elsewhere RENAME TO first")
+    now[0] += 0.2
+    assert sticky.kept("rank", "u1") == V1
+    sticky.close()
+
+
+def test_trouble_shows_for_a_minute_after_the_last_of_it(tmp_path: Path) -> None:
+    path, now = tmp_path / "sticky", [0.0]
+    sticky = StickyFile(path, lambda: now[0])
+    with locked(path, "BEGIN IMMEDIATE"):
+        sticky.keep("rank", "u1", V1)
+    for now[0], status in ((59.0, "degraded"), (61.0, "ok")):
+        sticky.keep("rank", "u1", V1)
+        assert sticky.health()["status"] == status
+    sticky.close()
+
+
+def test_trouble_of_a_kind_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, now = tmp_path / "sticky", [0.0]
+    sticky = StickyFile(path, lambda: now[0])
+    for now[0] in (0.0, 1.0, 2.0):
+        with locked(path, "BEGIN IMMEDIATE"):
+            sticky.keep("rank", "u1", V1)
+        assert sticky.kept("rank", "u1") is None
+    sticky.close()
+    now[0] = 3.0
+    sticky.keep("rank", "u1", V1)
+
+    reasons = [vars(record)["fields"]["reason"] for record in caplog.records]
+    assert reasons == ["database is locked", "Cannot operate on a closed database."]
 
 
 def test_a_memory_forgets_who_was_longest_away() -> None:
