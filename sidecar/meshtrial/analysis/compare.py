@@ -8,16 +8,12 @@ from collections.abc import Mapping
 
 from meshtrial.analysis.evidence import Compared, Measured, Sample
 from meshtrial.plan.model import Arm, Experiment, Primary
+from meshtrial.stats.contrast import LEAST_UNITS, Contrast, combine
 from meshtrial.stats.estimate import Comparison, NotEstimable
-from meshtrial.stats.moments import Moments, compare_means
+from meshtrial.stats.fixed import fixed
+from meshtrial.stats.moments import Moments, mean_contrast
 from meshtrial.stats.proportion import Proportion, compare_proportions
-from meshtrial.stats.stratified import (
-    LEAST_UNITS,
-    Stratum,
-    compare_stratified_means,
-    compare_stratified_proportions,
-    stratified_value,
-)
+from meshtrial.stats.stratified import Stratum, compare_stratified_proportions
 
 
 def shared_cohorts(experiment: Experiment) -> tuple[str, ...]:
@@ -46,7 +42,15 @@ def units_of(measured: Measured, arm_id: str) -> int:
 
 def value_of(measured: Measured, arm_id: str) -> float | NotEstimable:
     """The arm's value, in the metric's unit; of several cohorts, with the weights of the comparison."""
-    return stratified_value([(_size(arms), arms[arm_id]) for arms in counted(measured).values()])
+    parts = [(_size(arms), arms[arm_id]) for arms in counted(measured).values()]
+    whole = sum(size for size, _ in parts)
+    total = 0.0
+    for size, sample in parts:
+        value = sample.value() if isinstance(sample, Proportion) else sample.mean()
+        if isinstance(value, NotEstimable):
+            return value
+        total += size / whole * value
+    return total if parts else NotEstimable("there is no cohort with units of all arms")
 
 
 def compare(primary: Primary, measured: Measured, arm: Arm, experiment: Experiment, alpha: float) -> Compared:
@@ -58,23 +62,22 @@ def compare(primary: Primary, measured: Measured, arm: Arm, experiment: Experime
 
 
 def _comparison(strata: list[tuple[int, Sample, Sample]], alpha: float, *, stratified: bool) -> Comparison:
-    proportions: list[Stratum[Proportion]] = []
-    means: list[Stratum[Moments]] = []
+    proportions: list[Stratum] = []
+    means: list[tuple[float, Contrast]] = []
     for size, control, treatment in strata:
         if isinstance(control, Proportion) and isinstance(treatment, Proportion):
             proportions.append(Stratum(size, control, treatment))
         elif isinstance(control, Moments) and isinstance(treatment, Moments):
-            means.append(Stratum(size, control, treatment))
+            contrast = mean_contrast(control, treatment)
+            if isinstance(contrast, NotEstimable):
+                return contrast
+            means.append((size, contrast))
         else:
             raise TypeError("one metric has one kind of sample")
-    if stratified:
-        return (
-            compare_stratified_means(means, alpha)
-            if means
-            else compare_stratified_proportions(proportions, alpha)
-        )
     if means:
-        return compare_means(means[0].control, means[0].treatment, alpha)
+        return fixed(combine(means), alpha)
+    if stratified:
+        return compare_stratified_proportions(proportions, alpha)
     return compare_proportions(proportions[0].control, proportions[0].treatment, alpha)
 
 

@@ -29,12 +29,16 @@ class Difference:
     """The test and the interval, as a report names them."""
     effect: float
     """Treatment minus control, in the metric's unit."""
+    error: float
+    """Standard error of the effect."""
     interval: Interval
     """Of the effect, at confidence 1 - alpha."""
     p_value: float
     """Two-sided, of no effect, 0..1."""
     relative: float | NotEstimable
     """The effect as a share of the control's value: 0.1 is 10% more. Not for tests."""
+    relative_interval: Interval | NotEstimable
+    """Fieller's, at the same confidence."""
 
 
 Comparison: TypeAlias = Difference | NotEstimable

@@ -1,4 +1,4 @@
-"""One number a unit: shifted sums that merge, and two arms compared by their means."""
+"""One number a unit: shifted sums that merge, and two arms contrasted by their means."""
 
 import math
 from dataclasses import dataclass
@@ -6,16 +6,9 @@ from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
 
-from meshtrial.stats.estimate import (
-    Comparison,
-    Difference,
-    Interval,
-    NotEstimable,
-    relative_effect,
-    require_alpha,
-)
+from meshtrial.stats.contrast import Contrast, Contrasted
+from meshtrial.stats.estimate import NotEstimable
 
 METHOD: Final = "Welch t"
 RESOLUTION: Final = 1e-9
@@ -97,8 +90,8 @@ class Moments:
         return max(0.0, self.squares - self.total * (self.total / self.units)) / (self.units - 1)
 
 
-def compare_means(control: Moments, treatment: Moments, alpha: float) -> Comparison:
-    """Difference of two means: Welch's t with Satterthwaite's degrees of freedom.
+def mean_contrast(control: Moments, treatment: Moments) -> Contrasted:
+    """Difference of two means, each with its own variance; Satterthwaite's degrees of freedom.
 
     Refused where an arm has under 2 units, and where neither arm varies: a spread that cannot be told
     from rounding is taken for none (see `RESOLUTION`).
@@ -106,14 +99,9 @@ def compare_means(control: Moments, treatment: Moments, alpha: float) -> Compari
     Args:
         control: The arm compared with.
         treatment: The arm compared; no unit is in both.
-        alpha: Two-sided error rate of the interval, in (0, 0.5).
-
-    Raises:
-        ValueError: `alpha` is out of range.
 
     Source: Welch 1947, Biometrika 34:28; Satterthwaite 1946, Biometrics Bulletin 2:110.
     """
-    require_alpha(alpha)
     spread0, spread1 = control.variance(), treatment.variance()
     if isinstance(spread0, NotEstimable):
         return NotEstimable(f"control: {spread0.reason}")
@@ -126,17 +114,16 @@ def compare_means(control: Moments, treatment: Moments, alpha: float) -> Compari
 
     # Means about the shift: the shift itself, which may be large, never enters a sum with the effect.
     gap0, gap1 = control.total / control.units, treatment.total / treatment.units
-    effect = gap1 - gap0 + (treatment.shift - control.shift)
     share = error0 / squared_error
-    freedom = 1 / (share**2 / (control.units - 1) + (1 - share) ** 2 / (treatment.units - 1))
-    error = math.sqrt(squared_error)
-    half = -float(stdtrit(freedom, alpha / 2)) * error
-    return Difference(
-        method=METHOD,
-        effect=effect,
-        interval=Interval(effect - half, effect + half),
-        p_value=float(2 * stdtr(freedom, -abs(effect) / error)),
-        relative=relative_effect(effect, control.shift + gap0),
+    return Contrast(
+        METHOD,
+        control.shift + gap0,
+        gap1 - gap0 + (treatment.shift - control.shift),
+        math.sqrt(error0),
+        math.sqrt(error1),
+        1 / (share**2 / (control.units - 1) + (1 - share) ** 2 / (treatment.units - 1)),
+        control.units,
+        treatment.units,
     )
 
 

@@ -1,21 +1,16 @@
 """Units that had the outcome: counts that merge, and two arms compared."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from scipy.special import ndtr, ndtri
 
-from meshtrial.stats.estimate import (
-    Comparison,
-    Difference,
-    Interval,
-    NotEstimable,
-    relative_effect,
-    require_alpha,
-)
+from meshtrial.stats.contrast import Contrast, Contrasted, difference
+from meshtrial.stats.estimate import Comparison, Interval, NotEstimable, require_alpha
 
 METHOD: Final = "two-proportion z, Newcombe interval"
+CONTRAST: Final = "difference of proportions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +70,32 @@ def compare_proportions(control: Proportion, treatment: Proportion, alpha: float
         had = "no unit" if both.successes == 0 else "every unit"
         return NotEstimable(f"{had} of either arm had the outcome, so the test has no variance to stand on")
 
+    contrast = _contrast(control, treatment)
+    pooled = both.successes / both.units
+    z = contrast.effect / math.sqrt(pooled * (1 - pooled) * (1 / control.units + 1 / treatment.units))
+    found = difference(contrast, -float(ndtri(alpha / 2)), float(2 * ndtr(-abs(z))))
+    return replace(found, method=METHOD, interval=_newcombe(control, treatment, alpha))
+
+
+def proportion_contrast(control: Proportion, treatment: Proportion) -> Contrasted:
+    """Difference of two proportions, each arm with its own variance p (1 - p) / n; normal.
+
+    Refused where an arm has no units, and where in both arms the outcome does not vary.
+    """
+    for arm, sample in (("control", control), ("treatment", treatment)):
+        if sample.units == 0:
+            return NotEstimable(f"the {arm} arm has no units")
+    contrast = _contrast(control, treatment)
+    if contrast.error == 0:
+        return NotEstimable("the outcome does not vary within either arm, so it has no variance")
+    return contrast
+
+
+def _contrast(control: Proportion, treatment: Proportion) -> Contrast:
     p0, p1 = control.successes / control.units, treatment.successes / treatment.units
-    effect, pooled = p1 - p0, both.successes / both.units
-    z = effect / math.sqrt(pooled * (1 - pooled) * (1 / control.units + 1 / treatment.units))
-    return Difference(
-        method=METHOD,
-        effect=effect,
-        interval=_newcombe(control, treatment, alpha),
-        p_value=float(2 * ndtr(-abs(z))),
-        relative=relative_effect(effect, p0),
-    )
+    error0 = math.sqrt(p0 * (1 - p0) / control.units)
+    error1 = math.sqrt(p1 * (1 - p1) / treatment.units)
+    return Contrast(CONTRAST, p0, p1 - p0, error0, error1, math.inf, control.units, treatment.units)
 
 
 def _newcombe(control: Proportion, treatment: Proportion, alpha: float) -> Interval:
