@@ -3,10 +3,12 @@
 import numpy as np
 from scipy.stats import binomtest
 
+from meshtrial.stats.contrast import Contrast, combine
 from meshtrial.stats.estimate import Comparison, Difference
-from meshtrial.stats.moments import Moments
+from meshtrial.stats.fixed import fixed
+from meshtrial.stats.moments import Moments, mean_contrast
 from meshtrial.stats.proportion import Proportion, compare_proportions
-from meshtrial.stats.stratified import Stratum, compare_stratified_means, compare_stratified_proportions
+from meshtrial.stats.stratified import Stratum, compare_stratified_proportions
 from proof import often
 
 RUNS = often(2_000, 20_000)
@@ -19,7 +21,7 @@ def estimated(comparison: Comparison) -> Difference:
     return comparison
 
 
-def drawn(rng: np.random.Generator, effects: float | np.ndarray) -> list[Stratum[Proportion]]:
+def drawn(rng: np.random.Generator, effects: float | np.ndarray) -> list[Stratum]:
     """One trial in which the arm adds these effects, by cohort."""
     n1 = rng.binomial(SIZES, SHARES)
     x0, x1 = rng.binomial(SIZES - n1, RATES), rng.binomial(n1, RATES + effects)
@@ -63,8 +65,10 @@ def test_the_interval_of_means_covers_the_effect_as_often_as_it_says() -> None:
         ):
             n1 = int(rng.binomial(size, share))
             control, treatment = rng.normal(mean, spread, size - n1), rng.normal(mean + effect, spread, n1)
-            strata.append(Stratum(size, Moments.of(control, mean), Moments.of(treatment, mean)))
-        found = estimated(compare_stratified_means(strata, 0.05)).interval
+            contrast = mean_contrast(Moments.of(control, mean), Moments.of(treatment, mean))
+            assert isinstance(contrast, Contrast)
+            strata.append((size, contrast))
+        found = estimated(fixed(combine(strata), 0.05)).interval
         covered += found.low <= truth <= found.high
 
     assert in_band(covered)

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from meshtrial.stats.contrast import Contrast, combine
 from meshtrial.stats.estimate import Comparison, Difference, NotEstimable
-from meshtrial.stats.moments import Moments, compare_means
+from meshtrial.stats.fixed import fixed
+from meshtrial.stats.moments import Moments, mean_contrast
 from meshtrial.stats.proportion import Proportion, compare_proportions
 from meshtrial.stats.size import mean_power, mean_size, minimum_effect, proportion_power, proportion_size
 from meshtrial.stats.srm import ChiSquared, srm
-from meshtrial.stats.stratified import Stratum, compare_stratified_means, compare_stratified_proportions
+from meshtrial.stats.stratified import Stratum, compare_stratified_proportions
 
 alphas = st.floats(1e-6, 0.499)
 powers = st.floats(0.5, 0.999)
@@ -92,14 +94,15 @@ def test_comparing_proportions_is_fair_to_both_arms(a: Proportion, b: Proportion
 
 @given(exact_values, exact_values, alphas)
 def test_comparing_means_is_fair_to_both_arms(x: list[float], y: list[float], alpha: float) -> None:
-    check_fair(compare_means(of(x), of(y), alpha), compare_means(of(y), of(x), alpha))
+    one_way, other_way = mean_contrast(of(x), of(y)), mean_contrast(of(y), of(x))
+    check_fair(fixed(one_way, alpha), fixed(other_way, alpha))
 
 
 @given(exact_values, exact_values, alphas)
 def test_the_interval_of_means_excludes_0_just_where_the_test_is_significant(
     x: list[float], y: list[float], alpha: float
 ) -> None:
-    comparison = compare_means(of(x), of(y), alpha)
+    comparison = fixed(mean_contrast(of(x), of(y)), alpha)
     assume(isinstance(comparison, Difference) and abs(comparison.p_value - alpha) > 1e-9)
     assert isinstance(comparison, Difference)
     excludes = comparison.interval.low > 0 or comparison.interval.high < 0
@@ -188,12 +191,13 @@ def test_within_cohorts_swapped_arms_mirror_the_answer_and_the_order_of_cohorts_
     found: list[tuple[list[float], list[float]]], alpha: float, chance: object
 ) -> None:
     def compared(pairs: list[tuple[list[float], list[float]]]) -> list[Comparison]:
-        means = [Stratum(len(a) + len(b), of(a), of(b)) for a, b in pairs]
+        means = [(len(a) + len(b), mean_contrast(of(a), of(b))) for a, b in pairs]
+        spread = [(weight, contrast) for weight, contrast in means if isinstance(contrast, Contrast)]
         counts = [
             Stratum(len(a) + len(b), Proportion(len(a), int(sum(a))), Proportion(len(b), int(sum(b))))
             for a, b in pairs
         ]
-        return [compare_stratified_means(means, alpha), compare_stratified_proportions(counts, alpha)]
+        return [fixed(combine(spread), alpha), compare_stratified_proportions(counts, alpha)]
 
     shuffled = list(found)
     chance.shuffle(shuffled)  # type: ignore[attr-defined] # Hypothesis does not type its Random

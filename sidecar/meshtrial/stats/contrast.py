@@ -145,8 +145,10 @@ def fieller(contrast: Contrast, critical: float) -> Interval | NotEstimable:
     a = m0 * m0 - q2 * v0
     if a <= 0:
         return NotEstimable("the control's value cannot be told from 0, so no share of it has bounds")
-    # Of x = r - 1 rather than of r: an effect far smaller than the value keeps its digits.
+    # Of x = r - 1 rather than of r, and with the discriminant as a sum of squares: an effect or an error far
+    # smaller than the value keeps its digits.
     b = m0 * contrast.effect + q2 * v0
-    c = contrast.effect**2 - q2 * (v0 + v1)
-    root = math.sqrt(max(0.0, b * b - a * c))
+    root = critical * math.sqrt(v0 * contrast.treatment**2 + v1 * a)
+    if root == 0:
+        return NotEstimable("an error of 0 in both arms, or a treatment of value and error 0, bounds nothing")
     return Interval((b - root) / a, (b + root) / a)

@@ -32,12 +32,13 @@ def primary(index: int = 0, direction: Direction = Direction.UP, least: float = 
     return Primary(EXPERIMENT.decision.primary[index].metric, direction, MinimumEffect(least, Scale.ABSOLUTE))
 
 
+def difference(low: float, high: float) -> Difference:
+    return Difference("test", (low + high) / 2, 0.01, Interval(low, high), 0.5, 0.1, Interval(0.05, 0.15))
+
+
 def judged(*found: tuple[str, Primary, float, float]) -> Verdict:
     """The verdict on (arm, primary, low, high) of each interval."""
-    compared = tuple(
-        Compared(what, ARMS[arm], 0.5, Difference("test", (low + high) / 2, Interval(low, high), 0.5, 0.1))
-        for arm, what, low, high in found
-    )
+    compared = tuple(Compared(what, ARMS[arm], 0.5, difference(low, high)) for arm, what, low, high in found)
     rule = replace(EXPERIMENT.decision, primary=tuple(dict.fromkeys(what for _, what, _, _ in found)))
     experiment = replace(EXPERIMENT, decision=rule)
     return decide_trial(Evidence(experiment, PROGRESS, (), 0.05, compared), ())
@@ -85,7 +86,7 @@ def test_an_arm_that_is_worse_anywhere_does_not_ship_and_another_may() -> None:
 
 def test_a_relative_minimum_effect_is_a_share_of_the_size_of_controls_value() -> None:
     relative = replace(primary(), minimum_effect=MinimumEffect(0.1, Scale.RELATIVE))
-    estimate = Difference("test", 1.0, Interval(0.5, 1.5), 0.5, 0.1)
+    estimate = difference(0.5, 1.5)
     for control, expected in ((50.0, 5.0), (-50.0, 5.0), (0.0, 0.0)):
         found = minimum_effect(Compared(relative, ARMS["v2"], control, estimate))
         assert found == pytest.approx(expected)

@@ -7,15 +7,12 @@ from scipy.stats import norm, t
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.proportion import proportion_confint
 
+from meshtrial.stats.contrast import Contrast, combine
 from meshtrial.stats.estimate import Comparison, Difference, NotEstimable
-from meshtrial.stats.moments import Moments, compare_means
+from meshtrial.stats.fixed import fixed
+from meshtrial.stats.moments import Moments, mean_contrast
 from meshtrial.stats.proportion import Proportion, compare_proportions
-from meshtrial.stats.stratified import (
-    Stratum,
-    compare_stratified_means,
-    compare_stratified_proportions,
-    stratified_value,
-)
+from meshtrial.stats.stratified import Stratum, compare_stratified_proportions
 
 
 def estimated(comparison: Comparison) -> Difference:
@@ -23,7 +20,13 @@ def estimated(comparison: Comparison) -> Difference:
     return comparison
 
 
-def of_proportions(*strata: tuple[int, int, int, int]) -> list[Stratum[Proportion]]:
+def of_means(*strata: tuple[float, Moments, Moments]) -> list[tuple[float, Contrast]]:
+    """Of (weight, control, treatment) each."""
+    contrasts = [(weight, mean_contrast(control, treatment)) for weight, control, treatment in strata]
+    return [(weight, contrast) for weight, contrast in contrasts if isinstance(contrast, Contrast)]
+
+
+def of_proportions(*strata: tuple[int, int, int, int]) -> list[Stratum]:
     """Of (n0, x0, n1, x1) each."""
     return [Stratum(n0 + n1, Proportion(n0, x0), Proportion(n1, x1)) for n0, x0, n1, x1 in strata]
 
@@ -37,11 +40,9 @@ def test_means_are_those_of_the_interacted_regression_with_hc2(seed: int) -> Non
     strata = []
     for s in range(3):
         control, treatment = y[(stratum == s) & (treated == 0)], y[(stratum == s) & (treated == 1)]
-        strata.append(
-            Stratum(int((stratum == s).sum()), Moments.of(control, 5.0), Moments.of(treatment, 5.0))
-        )
+        strata.append(((stratum == s).sum(), Moments.of(control, 5.0), Moments.of(treatment, 5.0)))
 
-    found = estimated(compare_stratified_means(strata, 0.1))
+    found = estimated(fixed(combine(of_means(*strata)), 0.1))
 
     centred = np.stack([(stratum == s) - np.mean(stratum == s) for s in (1, 2)], axis=1)
     design = sm.add_constant(np.column_stack([treated, centred, centred * treated[:, None]]))
@@ -100,8 +101,8 @@ def test_one_stratum_gives_the_plain_comparison() -> None:
 
     rng = np.random.default_rng(1)
     control, treatment = Moments.of(rng.normal(9, 1, 40), 9.0), Moments.of(rng.normal(9, 3, 7), 9.0)
-    welch = estimated(compare_means(control, treatment, 0.05))
-    mean = estimated(compare_stratified_means([Stratum(47, control, treatment)], 0.05))
+    welch = estimated(fixed(mean_contrast(control, treatment), 0.05))
+    mean = estimated(fixed(combine(of_means((47, control, treatment))), 0.05))
     assert (mean.effect, mean.p_value, mean.interval.low, mean.relative) == pytest.approx(
         (welch.effect, welch.p_value, welch.interval.low, welch.relative)
     )
@@ -119,27 +120,20 @@ def test_other_shares_of_arms_in_strata_of_other_rates_make_no_effect() -> None:
     assert found.interval.low < 0 < found.interval.high
 
 
-def test_the_values_of_two_arms_differ_by_the_effect() -> None:
+def test_the_share_is_of_controls_value_with_the_weights_of_the_effect() -> None:
     strata = of_proportions((100, 10, 700, 80), (900, 450, 100, 60))
     found = estimated(compare_stratified_proportions(strata, 0.05))
-    values = [
-        stratified_value([(s.size, arm) for s, arm in zip(strata, arms, strict=True)])
-        for arms in ([s.treatment for s in strata], [s.control for s in strata])
-    ]
-    assert not isinstance(values[0], NotEstimable)
-    assert not isinstance(values[1], NotEstimable)
-    assert values[1] == pytest.approx((800 * 0.1 + 1000 * 0.5) / 1800)
-    assert values[0] - values[1] == pytest.approx(found.effect)
+    assert found.relative == pytest.approx(found.effect / ((800 * 0.1 + 1000 * 0.5) / 1800))
 
 
 @pytest.mark.parametrize(
     ("strata", "reason"),
     [
-        ([], "there is no cohort with units of all arms"),
-        ([(10, 5, 10, 5), (10, 5, 1, 0)], "a cohort has under 2 units in an arm"),
+        ([], "there is no stratum with units of both arms"),
+        ([(10, 5, 10, 5), (10, 5, 1, 0)], "a stratum has under 2 units in an arm"),
         (
             [(10, 0, 10, 0), (9, 9, 9, 9)],
-            "the outcome does not vary within any cohort, so the test has no variance",
+            "the outcome does not vary within any stratum, so the test has no variance",
         ),
     ],
 )
@@ -149,9 +143,5 @@ def test_what_the_strata_do_not_determine_is_refused(
     assert compare_stratified_proportions(of_proportions(*strata), 0.05) == NotEstimable(reason)
 
 
-def test_means_that_vary_only_between_strata_are_refused() -> None:
-    strata = [Stratum(10, Moments.of(np.full(5, m), 0.0), Moments.of(np.full(5, m), 0.0)) for m in (1.0, 7.0)]
-    refused = compare_stratified_means(strata, 0.05)
-    assert isinstance(refused, NotEstimable)
-    assert refused.reason.startswith("the values do not vary within any cohort")
-    assert isinstance(compare_stratified_means([], 0.05), NotEstimable)
+def test_no_stratum_is_refused() -> None:
+    assert combine([]) == NotEstimable("there is no stratum with units of both arms")
