@@ -95,7 +95,7 @@ def test_cohorts_of_other_rates_and_weights_fake_no_effect() -> None:
     assert abs(told.effect) < 0.03
     assert told.p_value > 0.05
     assert told.interval[0] < 0 < told.interval[1]
-    assert (told.method or "").startswith("post-stratified")
+    assert (told.method or "").startswith("stratified")
     values = {arm.arm: arm.value for arm in conversion.arms}
     assert values["v2"] - values["v1"] == pytest.approx(told.effect)  # type: ignore[operator] # both are shown
     assert report.verdict.decision == "keep_control"
@@ -207,7 +207,7 @@ def test_where_no_cohort_has_units_of_all_arms_nothing_is_estimated() -> None:
 
     for metric in report.metrics:
         assert metric.comparisons[0].effect is None
-        assert metric.comparisons[0].not_estimable == "there is no cohort with units of all arms"
+        assert metric.comparisons[0].not_estimable == "there is no stratum with units of both arms"
 
 
 def test_units_without_a_cohort_of_the_plan_make_it_unhealthy() -> None:
