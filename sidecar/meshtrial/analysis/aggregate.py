@@ -17,7 +17,8 @@ from meshtrial.analysis.evidence import (
     Stray,
     unsupported,
 )
-from meshtrial.plan.model import Experiment, Metric, MetricKind, Plan
+from meshtrial.plan.inference import Metric, MetricKind
+from meshtrial.plan.model import Experiment, Plan
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.moments import Moments
 from meshtrial.stats.proportion import Proportion
@@ -76,7 +77,7 @@ class _Table:
 
     def _closing(self) -> int:
         """A unit is closed when the longest window has passed, so that all metrics have the same units."""
-        return max(primary.metric.window for primary in self.experiment.decision.primary) * _SECOND
+        return max(primary.metric.window.end for primary in self.experiment.decision.primary) * _SECOND
 
     def progress(self) -> Progress:
         experiment, rule = self.experiment, self.experiment.decision
@@ -113,8 +114,12 @@ class _Table:
         )
 
     def measure(self, metric: Metric, until: int) -> Measured:
-        of_outcome = {"kind": self.experiment.unit.kind, "outcome": metric.outcome, "value": metric.value}
-        window = metric.window * _SECOND
+        of_outcome = {
+            "kind": self.experiment.unit.kind,
+            "outcome": metric.events.outcome,
+            "value": metric.events.field,
+        }
+        window = metric.window.end * _SECOND
         shared = shared_cohorts(self.experiment)
         closed = {"phase": self.experiment.phase, "closing": self._closing(), "until": until}
         self._rows(queries.VALUES, **of_outcome, **closed, window=window, shared=list(shared))

@@ -7,7 +7,8 @@ spread: both are known from the plan and from counts, never from outcomes, so th
 from collections.abc import Mapping
 
 from meshtrial.analysis.evidence import Compared, Measured, Sample
-from meshtrial.plan.model import Arm, Experiment, Primary
+from meshtrial.plan.inference import Primary
+from meshtrial.plan.model import Arm, Experiment
 from meshtrial.stats.contrast import LEAST_UNITS, Contrast, combine
 from meshtrial.stats.estimate import Comparison, NotEstimable
 from meshtrial.stats.fixed import fixed

@@ -21,7 +21,7 @@ from enum import StrEnum
 from meshtrial.analysis.evidence import Compared, Evidence, unsupported
 from meshtrial.analysis.health import Check
 from meshtrial.analysis.numbers import shown_effect, shown_interval
-from meshtrial.plan.model import Direction, Scale
+from meshtrial.plan.inference import Direction, Scale
 from meshtrial.stats.estimate import Difference, Interval, NotEstimable
 
 

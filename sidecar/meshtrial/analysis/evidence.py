@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from meshtrial.plan.model import Arm, Experiment, Metric, Primary
+from meshtrial.plan.inference import Metric, Primary
+from meshtrial.plan.model import Arm, Experiment
 from meshtrial.stats.estimate import Comparison
 from meshtrial.stats.moments import Moments
 from meshtrial.stats.proportion import Proportion

@@ -166,9 +166,9 @@ def _strays(measured: Measured) -> str:
     metric, stray = measured.metric, measured.stray
     if stray is None:
         return ""
-    if metric.outcome not in stray.names:
+    if metric.events.outcome not in stray.names:
         stored = ", ".join(stray.names) or "none at all"
-        return f"{metric.id}: no outcome `{metric.outcome}` is stored, but {stored}"
+        return f"{metric.id}: no outcome `{metric.events.outcome}` is stored, but {stored}"
     normal = "(holdouts, other slices and testers are normal)"
     never, lacking = stray.never_exposed, stray.lacking_value
     whose = "belongs to a unit that was" if never == 1 else "belong to units that were"
@@ -176,7 +176,7 @@ def _strays(measured: Measured) -> str:
         (never, f"{whose} never exposed {normal}"),
         (stray.before_exposure, "came before the unit's exposure"),
         (stray.after_window, "came after the window"),
-        (lacking, f"{'lacks' if lacking == 1 else 'lack'} the field `{metric.value}`, taken as 0"),
+        (lacking, f"{'lacks' if lacking == 1 else 'lack'} the field `{metric.events.field}`, taken as 0"),
     )
     parts = [(count, what) for count, what in counts if count]
     if not parts:

@@ -1,6 +1,6 @@
 """How a report shows numbers: in the metric's own unit."""
 
-from meshtrial.plan.model import MetricKind
+from meshtrial.plan.inference import MetricKind
 from meshtrial.stats.estimate import Interval
 
 

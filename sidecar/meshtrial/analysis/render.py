@@ -8,7 +8,7 @@ from rich.text import Text
 
 from meshtrial.analysis.numbers import shown, shown_effect, shown_interval
 from meshtrial.analysis.report import ArmPart, ComparisonPart, MetricPart, Report
-from meshtrial.plan.model import MetricKind
+from meshtrial.plan.inference import MetricKind
 from meshtrial.stats.estimate import Interval
 
 _COLOURS = {"ship": "green", "keep_control": "yellow", "wait": "cyan", "unhealthy": "red"}

@@ -95,7 +95,7 @@ def _decision(experiment: Experiment) -> dict[str, Any]:
                 "direction": primary.direction.value,
                 "minimum_effect": primary.minimum_effect.value,
                 "scale": primary.minimum_effect.scale.value,
-                "window": primary.metric.window,
+                "window": primary.metric.window.end,
             }
             for primary in rule.primary
         ],

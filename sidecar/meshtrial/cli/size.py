@@ -9,7 +9,7 @@ import typer
 
 from meshtrial.errors import SettingError
 from meshtrial.plan import scalars
-from meshtrial.plan.model import Scale
+from meshtrial.plan.inference import Scale
 
 
 def size(

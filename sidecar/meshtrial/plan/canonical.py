@@ -15,21 +15,8 @@ import msgspec
 from meshtrial.plan.bucketing import DEFAULT_BUCKETS
 from meshtrial.plan.canonical_traffic import audience_document, match_document, unit_document
 from meshtrial.plan.canonical_values import Json, exact, percent, plain, raw_number
-from meshtrial.plan.model import (
-    DEFAULT_COHORT,
-    Arm,
-    Bucketing,
-    Experiment,
-    Exposures,
-    Hash,
-    Layer,
-    Metric,
-    MetricKind,
-    MinimumEffect,
-    Mode,
-    Primary,
-    Scale,
-)
+from meshtrial.plan.inference import Margin, Metric, MetricKind, Primary, Scale
+from meshtrial.plan.model import DEFAULT_COHORT, Arm, Bucketing, Experiment, Exposures, Hash, Layer, Mode
 from meshtrial.plan.traffic import Cohort
 
 
@@ -127,10 +114,10 @@ def _arm(arm: Arm, experiment: Experiment) -> Json:
 
 
 def _metric(metric: Metric) -> Json:
-    document: Json = {"kind": metric.kind.value, "outcome": metric.outcome}
-    if metric.kind is MetricKind.MEAN and metric.value:
-        document["value"] = metric.value
-    document["window"] = f"{metric.window}s"
+    document: Json = {"kind": metric.kind.value, "outcome": metric.events.outcome or ""}
+    if metric.kind is MetricKind.MEAN and metric.events.field:
+        document["value"] = metric.events.field
+    document["window"] = f"{metric.window.end}s"
     return document
 
 
@@ -139,7 +126,7 @@ def _primary(primary: Primary) -> Json:
     return {"direction": primary.direction.value, "metric": primary.metric.id, "minimum_effect": effect}
 
 
-def _effect(effect: MinimumEffect, *, proportion: bool) -> str | msgspec.Raw:
+def _effect(effect: Margin, *, proportion: bool) -> str | msgspec.Raw:
     value = exact(effect.value)
     if effect.scale is Scale.RELATIVE:
         return f"{plain(value * 100)}% relative"

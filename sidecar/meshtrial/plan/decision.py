@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from enum import StrEnum
 
 from meshtrial.plan.cursor import Cursor
-from meshtrial.plan.model import DecisionRule, Direction, Metric, MetricKind, Primary, Scale
+from meshtrial.plan.inference import (
+    DecisionRule,
+    Direction,
+    Method,
+    Metric,
+    MetricKind,
+    Primary,
+    Scale,
+)
 from meshtrial.plan.problems import Rule
 from meshtrial.plan.scalars import EFFECT_FORM, effect, read_duration
 
@@ -16,14 +23,10 @@ PRIMARY = ("metric", "direction", "minimum_effect")
 LATER_PRIMARY = ("require_above", "harm_margin")
 
 
-class _Method(StrEnum):
-    FIXED = "fixed"
-
-
 def read_decision(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> DecisionRule | None:
     """Read the rule; `metrics` are the document's by id, None for one with problems."""
     fields = cursor.fields(REQUIRED, later=LATER)
-    method = fields.read("method", lambda c: c.choice(_Method, LATER_METHODS))
+    method = fields.read("method", lambda c: c.choice(Method, LATER_METHODS))
     alpha = fields.read("alpha", lambda c: _between(c, Decimal(0), Decimal("0.5")))
     power = fields.read("power", lambda c: _between(c, Decimal(0), Decimal(1)))
     units = fields.read("planned_units", lambda c: c.integer(2, 10**12))
@@ -31,7 +34,7 @@ def read_decision(cursor: Cursor, metrics: Mapping[str, Metric | None]) -> Decis
     primary = fields.read("primary", lambda c: _primaries(c, metrics))
     if method is None or alpha is None or power is None or units is None or least is None or not primary:
         return None
-    return DecisionRule(alpha, power, units, least, primary)
+    return DecisionRule(method, alpha, power, units, least, primary)
 
 
 def _between(cursor: Cursor, low: Decimal, high: Decimal) -> float | None:

@@ -10,9 +10,10 @@ from meshtrial.plan.bucketing import HASHING, read_bucketing
 from meshtrial.plan.claims import Claim, Taken, claim_of
 from meshtrial.plan.cursor import Cursor, Fields, check_name
 from meshtrial.plan.decision import read_decision
+from meshtrial.plan.inference import Metric
 from meshtrial.plan.layers import read_slice
 from meshtrial.plan.matching import read_match
-from meshtrial.plan.model import Experiment, Exposures, Layer, Metric, Mode
+from meshtrial.plan.model import Experiment, Exposures, Layer, Mode
 from meshtrial.plan.problems import Rule
 from meshtrial.plan.scalars import percentage
 from meshtrial.plan.sources import read_header

@@ -11,9 +11,10 @@ from meshtrial.plan.cursor import Cursor
 from meshtrial.plan.embedded import embedded_plan
 from meshtrial.plan.experiments import Surroundings, read_experiment
 from meshtrial.plan.index import index_of
+from meshtrial.plan.inference import Metric
 from meshtrial.plan.layers import read_layers
 from meshtrial.plan.metrics import read_metrics
-from meshtrial.plan.model import Experiment, Layer, Metric, Plan
+from meshtrial.plan.model import Experiment, Layer, Plan
 from meshtrial.plan.pairs import MAX_EXPERIMENTS, check_pairs
 from meshtrial.plan.problems import Problems, Rule
 from meshtrial.plan.tree import read_either

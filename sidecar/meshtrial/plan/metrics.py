@@ -1,7 +1,7 @@
 """The `metrics` section: what is measured of a unit."""
 
 from meshtrial.plan.cursor import Cursor, check_name
-from meshtrial.plan.model import Metric, MetricKind
+from meshtrial.plan.inference import Events, Metric, MetricKind, Window
 from meshtrial.plan.problems import Rule
 from meshtrial.plan.scalars import read_duration
 from meshtrial.plan.tree import Mapping
@@ -32,7 +32,7 @@ def _metric(key: str, cursor: Cursor) -> Metric | None:
         fields["value"].fail(Rule.METRIC_VALUE, message)
     if not named or kind is None or outcome is None or window is None:
         return None
-    return Metric(key, kind, outcome, value, window)
+    return Metric(key, kind, Events(outcome, value), Window(0, window))
 
 
 def _window(cursor: Cursor) -> int | None:

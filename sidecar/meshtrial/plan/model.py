@@ -8,80 +8,8 @@ from enum import StrEnum
 from fractions import Fraction
 
 from meshtrial.plan.index import Index
+from meshtrial.plan.inference import DecisionRule, Metric
 from meshtrial.plan.traffic import Audience, Cohort, Match, Source, Unit
-
-
-class MetricKind(StrEnum):
-    """How a unit's outcomes become one number."""
-
-    PROPORTION = "proportion"
-    """1 if the unit had the outcome within the window, else 0."""
-    MEAN = "mean"
-    """The sum of the outcome's value within the window, 0 where there is none."""
-
-
-class Direction(StrEnum):
-    """Which way a metric gets better."""
-
-    UP = "up"
-    DOWN = "down"
-
-
-class Scale(StrEnum):
-    """What a minimum effect is measured in."""
-
-    ABSOLUTE = "absolute"
-    """The metric's own unit; for a proportion, a difference in 0..1."""
-    RELATIVE = "relative"
-    """A share of the control arm's value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One number a unit, from its outcomes."""
-
-    id: str
-    kind: MetricKind
-    outcome: str
-    """Name of the outcome that is counted or summed."""
-    value: str | None
-    """Field of the outcome that is summed; None for a proportion."""
-    window: int
-    """Seconds after a unit's first exposure in which its outcomes count."""
-
-
-@dataclass(frozen=True, slots=True)
-class MinimumEffect:
-    """The smallest effect worth finding: what the trial is sized for."""
-
-    value: float
-    """Above 0, in the unit that `scale` says."""
-    scale: Scale
-
-
-@dataclass(frozen=True, slots=True)
-class Primary:
-    """A metric that the trial may be won on."""
-
-    metric: Metric
-    direction: Direction
-    minimum_effect: MinimumEffect
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRule:
-    """When and how the trial is judged; method `fixed`: once, at a size set beforehand."""
-
-    alpha: float
-    """Two-sided error rate over all primaries and arms, in (0, 0.5)."""
-    power: float
-    """In (0, 1): what the size was planned for."""
-    planned_units: int
-    """Units of all arms together whose windows must have closed."""
-    minimum_duration: int
-    """Seconds from the first exposure on."""
-    primary: tuple[Primary, ...]
-
 
 DEFAULT_COHORT = "default"
 """Name of the weights of whoever is in no cohort that an experiment names."""

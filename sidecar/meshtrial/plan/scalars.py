@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 from meshtrial.plan.cursor import Cursor
-from meshtrial.plan.model import MinimumEffect, Scale
+from meshtrial.plan.inference import Margin, Scale
 from meshtrial.plan.problems import Rule
 
 _NUMBER = r"((?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,12})?)"
@@ -39,7 +39,7 @@ def read_duration(cursor: Cursor) -> int | None:
     return cursor.parsed(duration, Rule.DURATION, DURATION_FORM)
 
 
-def effect(text: str) -> tuple[MinimumEffect, bool] | None:
+def effect(text: str) -> tuple[Margin, bool] | None:
     """`2pp`, `5% relative` or a plain number -> the effect, above 0; None where it is none.
 
     The second value is True where the text is in percentage points, which only a proportion can be.
@@ -52,4 +52,4 @@ def effect(text: str) -> tuple[MinimumEffect, bool] | None:
         return None
     points, relative = bool(found[2]), bool(found[3])
     value = float(number / 100) if points or relative else float(number)
-    return MinimumEffect(value, Scale.RELATIVE if relative else Scale.ABSOLUTE), points
+    return Margin(value, Scale.RELATIVE if relative else Scale.ABSOLUTE), points

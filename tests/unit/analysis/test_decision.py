@@ -6,8 +6,9 @@ import pytest
 
 from meshtrial.analysis.decision import Ruling, Verdict, decide_trial, minimum_effect
 from meshtrial.analysis.evidence import Compared, Evidence, Progress
+from meshtrial.plan.inference import Direction, Margin, Primary, Scale
 from meshtrial.plan.load import load
-from meshtrial.plan.model import Arm, Direction, MinimumEffect, Primary, Scale
+from meshtrial.plan.model import Arm
 from meshtrial.stats.estimate import Difference, Interval
 from plan_texts import RANK
 
@@ -29,7 +30,7 @@ ARMS = {name: Arm(name, name, ()) for name in ("v2", "v3", "v4")}
 
 
 def primary(index: int = 0, direction: Direction = Direction.UP, least: float = 0.02) -> Primary:
-    return Primary(EXPERIMENT.decision.primary[index].metric, direction, MinimumEffect(least, Scale.ABSOLUTE))
+    return Primary(EXPERIMENT.decision.primary[index].metric, direction, Margin(least, Scale.ABSOLUTE))
 
 
 def difference(low: float, high: float) -> Difference:
@@ -85,7 +86,7 @@ def test_an_arm_that_is_worse_anywhere_does_not_ship_and_another_may() -> None:
 
 
 def test_a_relative_minimum_effect_is_a_share_of_the_size_of_controls_value() -> None:
-    relative = replace(primary(), minimum_effect=MinimumEffect(0.1, Scale.RELATIVE))
+    relative = replace(primary(), minimum_effect=Margin(0.1, Scale.RELATIVE))
     estimate = difference(0.5, 1.5)
     for control, expected in ((50.0, 5.0), (-50.0, 5.0), (0.0, 0.0)):
         found = minimum_effect(Compared(relative, ARMS["v2"], control, estimate))

@@ -116,7 +116,7 @@ def test_a_full_plan_is_read_as_it_is_written() -> None:
         ("revenue", "up", 0.25, "absolute"),
         ("refunds", "down", 0.05, "relative"),
     ]
-    assert [(m.id, m.kind, m.value, m.window) for m in plan.metrics] == [
+    assert [(m.id, m.kind, m.events.field, m.window.end) for m in plan.metrics] == [
         ("conversion", "proportion", None, 604_800),
         ("refunds", "mean", "amount", 5400),
         ("returns", "proportion", None, 1_209_600),

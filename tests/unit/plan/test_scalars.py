@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from meshtrial.plan.model import MinimumEffect, Scale
+from meshtrial.plan.inference import Margin, Scale
 from meshtrial.plan.scalars import duration, effect, percentage
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_duration_is_none(text: str) -> None:
     ],
 )
 def test_an_effect_has_a_size_and_a_scale(text: str, value: float, scale: Scale, points: bool) -> None:
-    assert effect(text) == (MinimumEffect(value, scale), points)
+    assert effect(text) == (Margin(value, scale), points)
 
 
 @pytest.mark.parametrize(
