@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from meshtrial.stats.contrast import Contrast, combine
 from meshtrial.stats.estimate import Comparison, Difference, NotEstimable
 from meshtrial.stats.fixed import fixed
+from meshtrial.stats.joint import Joint
 from meshtrial.stats.moments import Moments, mean_contrast
 from meshtrial.stats.proportion import Proportion, compare_proportions
 from meshtrial.stats.size import mean_power, mean_size, minimum_effect, proportion_power, proportion_size
@@ -71,6 +72,64 @@ def test_merged_moments_are_those_of_the_whole_though_the_mean_is_1e9_times_the_
     assert merged.units == len(values)
     assert merged.mean() == pytest.approx(float(statistics.mean(exactly)), rel=1e-9, abs=1e-12)
     assert merged.variance() == pytest.approx(float(statistics.variance(exactly)), rel=1e-9)
+
+
+rows = st.lists(st.tuples(*[st.integers(-(10**5), 10**5).map(float)] * 3), max_size=20)
+
+
+def joint_of(values: list[tuple[float, float, float]], shifts: tuple[float, float, float]) -> Joint:
+    return Joint.of(np.array(values, float).reshape(-1, 3), shifts)
+
+
+@given(rows, rows, rows, st.tuples(*[st.integers(-1000, 1000).map(float)] * 3))
+def test_joints_merge_in_any_order_and_grouping(
+    x: list[tuple[float, float, float]],
+    y: list[tuple[float, float, float]],
+    z: list[tuple[float, float, float]],
+    shifts: tuple[float, float, float],
+) -> None:
+    a, b, c = joint_of(x, shifts), joint_of(y, shifts), joint_of(z, shifts)
+    assert a + Joint(shifts) == Joint(shifts) + a == a
+    assert a + b == b + a
+    assert (a + b) + c == a + (b + c) == joint_of(x + y + z, shifts)
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(-1000, 1000)] * 3), min_size=3, max_size=60),
+    st.sampled_from([0.0, 1.0, 1e6, 1e9]),
+    st.tuples(*[st.integers(-9, 9).map(float)] * 3),
+    st.data(),
+)
+def test_merged_joints_are_those_of_the_whole_though_the_means_are_1e9_times_the_spread(
+    gaps: list[tuple[int, int, int]],
+    middle: float,
+    coefficients: tuple[float, float, float],
+    data: st.DataObject,
+) -> None:
+    """Values are near `middle` of each variable's own size, with a spread of about 1."""
+    shifts = (middle, -2 * middle, 3 * middle)
+    values = [(middle + a / 512, -2 * middle + b / 512, 3 * middle + c / 512) for a, b, c in gaps]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=5)))
+    parts = [values[i:j] for i, j in zip([0, *cuts], [*cuts, len(values)], strict=True)]
+    merged = sum((joint_of(part, shifts) for part in parts), Joint(shifts))
+
+    columns = [[Fraction(row[i]) for row in values] for i in range(3)]
+    means = [statistics.mean(column) for column in columns]
+    found = merged.covariance()
+    assert not isinstance(found, NotEstimable)
+    for i in range(3):
+        for j in range(3):
+            exact = sum((x - means[i]) * (y - means[j]) for x, y in zip(columns[i], columns[j], strict=True))
+            least = float(statistics.variance(columns[i]) * statistics.variance(columns[j])) ** 0.5
+            assert found[i, j] == pytest.approx(float(exact / (len(values) - 1)), rel=1e-9, abs=1e-9 * least)
+    exactly = [sum(Fraction(c) * x for c, x in zip(coefficients, row, strict=True)) for row in values]
+    linear = merged.linear(coefficients)
+    assert linear.mean() == pytest.approx(
+        float(statistics.mean(exactly)), rel=1e-9, abs=1e-9 + 1e-14 * middle
+    )
+    variance = statistics.variance(exactly)
+    terms = sum(Fraction(c) ** 2 * statistics.variance(x) for c, x in zip(coefficients, columns, strict=True))
+    assert linear.variance() == pytest.approx(float(variance), rel=1e-9, abs=1e-8 * float(terms))
 
 
 def check_fair(one_way: Comparison, other_way: Comparison) -> None:
