@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from meshtrial.plan.inference import Boundary, Shape
 from meshtrial.stats.estimate import require_between
-from meshtrial.stats.integration import LEAST_GROWTH, Floats, Stage, crossing
+from meshtrial.stats.integration import Floats, Stage, crossing, require_growth
 from meshtrial.stats.spending import spent
 
 LEAST_SPENT: Final = 1e-12
@@ -114,22 +114,6 @@ def exact_p_value(boundary: Boundary, times: Sequence[float], k: int, z: float) 
     """The two-sided alpha whose exact bound at the look of index `k` is `z`, 0 or more."""
     shape = _exact_shape(boundary, times)
     return min(1.0, float(2 * _crossed(z / shape[k] * shape, times, 2).sum()))
-
-
-def require_growth(information: Sequence[float], *, repeats: bool = False) -> None:
-    """Refuse looks whose information does not ascend by `LEAST_GROWTH`, or where `repeats` stay the same.
-
-    Raises:
-        ValueError: It does not, or there is no look, or the first has none.
-    """
-    if not information or not information[0] > 0:
-        raise ValueError("there must be a look, and information at the first one")
-    for early, late in pairwise(information):
-        # By a hair less, so that a growth computed to be just enough is enough.
-        if not (late > early * (1 + 0.999 * LEAST_GROWTH) or (repeats and late == early)):
-            raise ValueError(
-                f"information must ascend by a share of {LEAST_GROWTH:g}, not {early:g} to {late:g}"
-            )
 
 
 def _bound(stage: Stage, chance: float, start: float) -> float:

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from meshtrial.plan.inference import Boundary
-from meshtrial.stats.boundary import LEAST_SPENT, require_growth
+from meshtrial.stats.boundary import LEAST_SPENT
 from meshtrial.stats.estimate import require_between
-from meshtrial.stats.integration import REACH, Floats, Stage
+from meshtrial.stats.integration import REACH, Floats, Stage, require_growth
 from meshtrial.stats.spending import spent
 
 _PRECISION: Final = 1e-10

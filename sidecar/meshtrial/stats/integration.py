@@ -11,6 +11,7 @@ Turnbull 2000, Group Sequential Methods with Applications to Clinical Trials, ch
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Self, TypeAlias
 
 import numpy as np
@@ -103,7 +104,11 @@ def crossing(
         high: Bounds of z from above, inf where there is none.
         effect: The true effect; its unit goes with the information's: where information is a share of
             the planned one, it is the mean of the last look's z.
+
+    Raises:
+        ValueError: There is no look, or information does not ascend.
     """
+    require_growth(information)
     return leave(Stage.first(information[0], effect), information, low, high)
 
 
@@ -117,6 +122,22 @@ def leave(
         if k + 1 < len(information):
             stage = stage.after(*bounds, information[k + 1])
     return below, above
+
+
+def require_growth(information: Sequence[float], *, repeats: bool = False) -> None:
+    """Refuse looks whose information does not ascend by `LEAST_GROWTH`, or where `repeats` stay the same.
+
+    Raises:
+        ValueError: It does not, or there is no look, or the first has none.
+    """
+    if not information or not information[0] > 0:
+        raise ValueError("there must be a look, and information at the first one")
+    for early, late in pairwise(information):
+        # By a hair less, so that a growth computed to be just enough is enough.
+        if not (late > early * (1 + 0.999 * LEAST_GROWTH) or (repeats and late == early)):
+            raise ValueError(
+                f"information must ascend by a share of {LEAST_GROWTH:g}, not {early:g} to {late:g}"
+            )
 
 
 def _step(z: Floats, information: float, later: float, effect: float) -> tuple[Floats, float]:
