@@ -40,6 +40,12 @@ class Trial:
     def outcome(self, unit: int, name: str, second: float, **values: float) -> None:
         self._add("meshtrial.outcome", unit, second, Outcome=name, OutcomeValues=list(values.items()))
 
+    def took(self, plan: str, document: str, second: float, experiment: str = "rank-v2") -> None:
+        """A sidecar took a plan into force."""
+        attributes = [("meshtrial.experiment.document", document)]
+        columns = {"Experiment": experiment, "Plan": plan, "SpanAttributes": attributes}
+        self._add("meshtrial.experiment", None, second, **columns)
+
     def connection(self) -> duckdb.DuckDBPyConnection:
         """An engine that has the rows as its view `otel_traces`."""
         columns = {name: [row.get(name) for row in self.rows] for name in SCHEMA.names}
@@ -47,7 +53,7 @@ class Trial:
         connection.register("otel_traces", pa.table(columns, schema=SCHEMA))
         return connection
 
-    def _add(self, span: str, unit: int, second: float, **columns: object) -> None:
+    def _add(self, span: str, unit: int | None, second: float, **columns: object) -> None:
         self.rows.append(
             {
                 "SpanName": span,

@@ -70,6 +70,8 @@ class Attribute(StrEnum):
     WINDOW = "meshtrial.window"
     OUTCOME_NAME = "meshtrial.outcome.name"
     OUTCOME_ID = "meshtrial.outcome.id"
+    DOCUMENT = "meshtrial.experiment.document"
+    IMPORTED = "meshtrial.imported"
 
 
 STRATUM_PREFIX: Final = "meshtrial.strata."
@@ -83,6 +85,7 @@ class SpanName(StrEnum):
 
     EXPOSURE = "meshtrial.exposure"
     OUTCOME = "meshtrial.outcome"
+    EXPERIMENT = "meshtrial.experiment"
 
 
 class Reason(StrEnum):

@@ -78,7 +78,7 @@ class Live:
 
         Args:
             source: Where it comes from.
-            taken: Told of each plan that came into force, the first one too; must not raise.
+            taken: Told of each plan that came into force, the first one too; must not raise or wait.
 
         Raises:
             MeshtrialError: It is not to be used.
@@ -87,18 +87,23 @@ class Live:
         self._watch = Watch(source.path)
         self._state = PlanState(InForce.of(source.read()), datetime.now(UTC))
         self._closing = threading.Event()
-        self._worker = threading.Thread(target=self._work, name="plan", daemon=True)
         taken(self._state.in_force.plan)
 
     @contextmanager
-    def following(self) -> Iterator[None]:
-        """Follow the file while inside; a reading that hangs at the end is left behind."""
-        self._worker.start()
+    def following(self, record: Callable[[PlanState], None] = lambda _: None) -> Iterator[None]:
+        """Follow the file while inside; a reading that hangs at the end is left behind.
+
+        Args:
+            record: Told of the plan in force now and of each that comes, in the thread that reads plans: it
+                may take its time, which delays nothing but the next change. Must not raise.
+        """
+        worker = threading.Thread(target=self._work, args=[record], name="plan", daemon=True)
+        worker.start()
         try:
             yield
         finally:
             self._closing.set()
-            self._worker.join(_CLOSE_SECONDS)
+            worker.join(_CLOSE_SECONDS)
 
     def in_force(self) -> InForce:
         """For a request that begins now."""
@@ -112,9 +117,14 @@ class Live:
         """Read the file soon, although it did not change; from any thread."""
         self._watch.forget()
 
-    def _work(self) -> None:
-        while not self._closing.wait(_POLL_SECONDS):
-            if self._watch.due():
+    def _work(self, record: Callable[[PlanState], None]) -> None:
+        recorded: InForce | None = None
+        while not self._closing.is_set():
+            if self._state.in_force is not recorded:
+                recorded = self._state.in_force
+                with _short_turns():
+                    record(self._state)
+            if not self._closing.wait(_POLL_SECONDS) and self._watch.due():
                 with _short_turns():
                     self._read()
 

@@ -14,6 +14,7 @@ from meshtrial.doors.counters import Counters, PlanMetrics, StickyMetrics
 from meshtrial.doors.desk import Desk
 from meshtrial.doors.explaining import explaining
 from meshtrial.doors.grpc_transport import GrpcTransport
+from meshtrial.doors.history import PlanHistory
 from meshtrial.doors.live import Live, PlanSource
 from meshtrial.listening import Address, address_of, bind, http_server, on_hangup, stop_signals
 from meshtrial.logs import EventLog
@@ -75,6 +76,7 @@ async def run(source: PlanSource, settings: ServeSettings) -> None:
         sticky=sticky,
         recent=Recent(),
     )
+    history = PlanHistory(delivery, settings.key, registry)
     transport = GrpcTransport(desk)
     with stop_signals() as stop, on_hangup(live.reload):
         try:
@@ -88,7 +90,7 @@ async def run(source: PlanSource, settings: ServeSettings) -> None:
                 gc.freeze()
                 where, digest = f"http://{address_of(admin)}", live.in_force().plan.digest
                 _LOG.info("ready", ext_proc=listening, admin=where, plan=digest)
-                with live.following():
+                with live.following(history.record):
                     await stop.wait()
                 _LOG.info("stopping")
                 await transport.stop()

@@ -50,6 +50,23 @@ def phase_of(experiment: Experiment) -> str:
     return hashlib.sha256(json.dumps(allocation, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
+def comparison_of(experiment: Experiment) -> tuple[object, ...]:
+    """What two phases have in common where their units may be compared as one trial.
+
+    Who is randomised and how it is hashed, what the arms are and which is control, and the share of the
+    layer: all of the allocation but cohorts, weights and ramp.
+    """
+    layer = experiment.layer
+    arms = sorted((arm.id, arm.cluster, arm.headers) for arm in experiment.arms)
+    return (
+        _randomised(experiment.unit),
+        experiment.bucketing,
+        experiment.control.id,
+        arms,
+        (layer.bucketing, layer.holdout, experiment.slice) if layer else None,
+    )
+
+
 def _allocated(split: Split) -> list[object]:
     """Who is in a cohort decides which weights count."""
     cohort = audience_document(split.cohort.audience) if split.cohort else []

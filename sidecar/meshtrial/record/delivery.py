@@ -104,6 +104,7 @@ class Delivery:
         self._log = EventLog("delivery")
         self._accepted = self._delivered = self._overflowed = self._failed = self._rejected = 0
         self._failing = ""
+        self._offering = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
@@ -113,16 +114,17 @@ class Delivery:
         self._worker.start()
 
     def offer(self, request: bytes) -> bool:
-        """Write an OTLP request to the spool, from one thread; False, and counted, where it does not take it.
+        """Write an OTLP request to the spool, from any thread; False, and counted, where it does not take it.
 
         Raises:
             ValueError: It is no OTLP request.
         """
         records = self._spool.append(request)
+        with self._offering:
+            self._overflowed += not records
+            self._accepted += records
         if not records:
-            self._overflowed += 1
             return False
-        self._accepted += records
         if not self._wake.is_set():
             self._wake.set()
         return True

@@ -47,7 +47,7 @@ class _File:
 
 
 class Spool:
-    """A queue of records in one directory, with one writer and one reader, which may be two threads."""
+    """A queue of records in one directory of one process: any thread may write, one reads."""
 
     def __init__(self, directory: Path, limit: int = LIMIT_BYTES, file_bytes: int = FILE_BYTES) -> None:
         """Take over a directory, with what an earlier process left.

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from meshtrial.doors.live import Live, PlanSource
+from meshtrial.doors.live import Live, PlanSource, PlanState
 from meshtrial.plan.load import load
 from meshtrial.plan.model import Plan
 from plan_texts import RANK
@@ -79,3 +79,23 @@ def test_each_plan_that_comes_into_force_is_told_of(tmp_path: Path) -> None:
                 time.sleep(0.01)
 
     assert told == plans
+
+
+def test_each_plan_in_force_is_recorded_once_in_order_while_its_file_is_followed(tmp_path: Path) -> None:
+    plans = [load(RANK, "plan.yaml"), load(RANK.replace("rank", "other"), "plan.yaml")]
+    answers = iter([plans[0], plans[0], plans[1], plans[1]])
+    recorded: list[tuple[Plan, Plan, str]] = []
+    live = Live(PlanSource(tmp_path / "plan.yaml", lambda: next(answers)))
+
+    def record(state: PlanState) -> None:
+        recorded.append((state.in_force.plan, live.in_force().plan, threading.current_thread().name))
+
+    with live.following(record):
+        for reading in range(1, 4):
+            live.reload()
+            deadline = time.monotonic() + 10
+            while sum(live.state().reloads().values()) < reading:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    assert recorded == [(plan, plan, "plan") for plan in plans]  # in force by then, off the requests' thread
