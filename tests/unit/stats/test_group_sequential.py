@@ -123,7 +123,7 @@ def test_one_look_is_the_fixed_test(freedom: float) -> None:
 
 
 def test_sequential_p_values_are_those_of_graphicalmcp_and_gsdesign() -> None:
-    # graphicalMCP's vignette of repeated p-values: one-sided .024 and .010 at half and all of the information.
+    # graphicalMCP's vignette of repeated p-values: one-sided .024 at half of the information, then .010.
     z = norm.isf([0.024, 0.010]).tolist()
 
     assert sequential_p_values(OBRIEN_FLEMING, (0.5, 1.0), (0.5, 1.0), z) == near(
