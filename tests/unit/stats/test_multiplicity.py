@@ -1,0 +1,78 @@
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from meshtrial.stats.multiplicity import (
+    benjamini_hochberg,
+    benjamini_yekutieli,
+    bonferroni,
+    e_benjamini_hochberg,
+    hochberg,
+    holm,
+    holm_sidak,
+)
+from stats_cases import near, published
+
+Adjust = Callable[[Sequence[float]], list[float]]
+STATSMODELS: dict[str, Adjust] = {
+    "bonferroni": bonferroni,
+    "holm": holm,
+    "holm-sidak": holm_sidak,
+    "simes-hochberg": hochberg,
+    "fdr_bh": benjamini_hochberg,
+    "fdr_by": benjamini_yekutieli,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "adjust"),
+    [
+        ("bh", benjamini_hochberg),
+        ("by", benjamini_yekutieli),
+        ("hochberg", hochberg),
+        ("holm_sidak", holm_sidak),
+    ],
+)
+def test_published(name: str, adjust: Adjust) -> None:
+    given, expected, tolerance = published("multiplicity-teatasting")
+    assert adjust(given["p"]) == near(expected[name], tolerance)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", STATSMODELS)
+def test_statsmodels_agrees(name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p = rng.uniform(size=int(rng.integers(1, 12))) ** 3
+    p[rng.uniform(size=p.size) < 0.2] = p[0]  # ties
+    assert STATSMODELS[name](p.tolist()) == pytest.approx(multipletests(p, method=name)[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("adjust", STATSMODELS.values())
+def test_no_test_is_nothing_and_one_stays_as_it_is(adjust: Adjust) -> None:
+    assert adjust([]) == []
+    assert adjust([0.03]) == [0.03]
+    assert adjust([1.0, 0.0]) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("adjust", STATSMODELS.values())
+@pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
+def test_what_is_no_p_value_is_refused(adjust: Adjust, bad: float) -> None:
+    with pytest.raises(ValueError, match=r"a p-value must be in 0\.\.1"):
+        adjust([0.5, bad])
+
+
+def test_e_bh_rejects_the_k_tests_of_which_each_e_value_is_at_least_the_tests_by_k_alpha() -> None:
+    # Five tests at 0.05: one e-value must be 100 = 5 / (1 * 0.05), or two 50 = 5 / (2 * 0.05).
+    adjusted = e_benjamini_hochberg([60.0, 2.0, 51.0, 0.0, 0.5])
+    assert [p <= 0.05 for p in adjusted] == [True, False, True, False, False]
+    assert [p <= 0.05 for p in e_benjamini_hochberg([60.0, 2.0, 45.0, 0.0, 0.5])] == [False] * 5
+    assert e_benjamini_hochberg([math.inf, 1.0]) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan])
+def test_what_is_no_e_value_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="an e-value must be 0 or more"):
+        e_benjamini_hochberg([bad])
