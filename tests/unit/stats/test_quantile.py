@@ -1,0 +1,172 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from meshtrial.stats.contrast import Contrast, Contrasted
+from meshtrial.stats.estimate import NotEstimable
+from meshtrial.stats.fixed import fixed_critical
+from meshtrial.stats.joint import Joint
+from meshtrial.stats.quantile import (
+    QuantileSample,
+    Ranks,
+    cluster_inflation,
+    order_ranks,
+    quantile_contrast,
+    share_error,
+    value_rank,
+)
+from stats_cases import near, published
+
+
+def told(contrast: Contrasted) -> Contrast:
+    assert isinstance(contrast, Contrast)
+    return contrast
+
+
+def counted(values: np.ndarray, unit: np.ndarray, at: float) -> Joint:
+    """Of each unit its events at or below a value, and its events."""
+    size = int(unit.max()) + 1
+    below = np.bincount(unit, values <= at, minlength=size)
+    return Joint.of(np.stack([below, np.bincount(unit, minlength=size)], axis=1).astype(float), [0.0, 0.0])
+
+
+def sampled(values: np.ndarray, q: float, unit: np.ndarray | None = None) -> QuantileSample:
+    """As the store would deliver it; without units every event is one of its own."""
+    unit = np.arange(values.size) if unit is None else unit
+    ordered = np.sort(values)
+    at = float(ordered[value_rank(values.size, q) - 1])
+    counts = counted(values, unit, at)
+    inflation = cluster_inflation(counts, q)
+    assert isinstance(inflation, float)
+    ranks = order_ranks(values.size, q, inflation)
+    assert isinstance(ranks, Ranks)
+    lower, upper = (float(ordered[int(rank) - 1]) for rank in (ranks.lower, ranks.upper))
+    return QuantileSample(at, counts, ranks, lower, upper)
+
+
+def test_published_quantile_p90_growthbook() -> None:
+    inputs, expected, tolerance = published("quantile-p90-growthbook")
+    nu, arms = inputs["nu"], []
+    for arm in (inputs["control"], inputs["treatment"]):
+        n, half = arm["n"], norm.isf(0.025) * math.sqrt(nu * (1 - nu) * arm["n"])
+        counts = Joint((0.0, 0.0), n, (nu * n, n), (nu * n, nu * n, n))
+        ranks = Ranks(nu * n - half, nu * n + half)
+        arms.append(QuantileSample(arm["q"], counts, ranks, arm["lower"], arm["upper"]))
+    found = told(quantile_contrast(*arms))
+    assert found.effect == near(expected["diff"], tolerance)
+
+    # Published with a factor (n - 1) / n on each arm's variance; ours, over units, has n / (n - 1).
+    def interval(power: int) -> list[float]:
+        errors = [
+            error * ((arm.counts.units - 1) / arm.counts.units) ** (power / 2)
+            for error, arm in zip((found.control_error, found.treatment_error), arms, strict=True)
+        ]
+        half = norm.isf(0.025) * math.hypot(*errors)
+        return [found.effect - half, found.effect + half]
+
+    assert interval(2) == near(expected["ci"], tolerance)
+    assert interval(1) == near([0.4572523, 0.6157725], 6e-8)
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+def test_the_error_is_the_textbooks_where_the_density_is_known(q: float) -> None:
+    """sqrt(q (1 - q) / n) / density, of exponential events."""
+    rng = np.random.default_rng(1)
+    arms = [sampled(rng.exponential(1, n), q) for n in (400_000, 100_000)]
+    found = told(quantile_contrast(*arms))
+    for error, n in ((found.control_error, 400_000), (found.treatment_error, 100_000)):
+        assert error == pytest.approx(math.sqrt(q * (1 - q) / n) / (1 - q), rel=0.1)
+    assert found.control == pytest.approx(-math.log(1 - q), rel=0.02)
+    assert (found.control_units, found.treatment_units) == (400_000, 100_000)
+
+
+def test_events_alike_within_a_unit_inflate_the_error_by_the_design_effect() -> None:
+    """All 25 events of a unit have one value: the error is that of units alone."""
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=2000)
+    alone = sampled(values, 0.9)
+    together = sampled(np.repeat(values, 25), 0.9, np.repeat(np.arange(2000), 25))
+    assert cluster_inflation(alone.counts, 0.9) == pytest.approx(1, abs=1e-3)
+    assert cluster_inflation(together.counts, 0.9) == pytest.approx(25, rel=1e-3)
+    one, other = (told(quantile_contrast(arm, arm)) for arm in (alone, together))
+    assert one.error == pytest.approx(other.error, rel=0.03)
+    assert one.freedom == pytest.approx(other.freedom, rel=0.05)
+
+
+def test_the_error_of_the_share_is_the_delta_methods_over_units() -> None:
+    rng = np.random.default_rng(3)
+    events = 1 + rng.poisson(3, 300)
+    below = rng.binomial(events, rng.beta(8, 2, 300))
+    share = below.sum() / events.sum()
+    z = (below - share * events) / events.mean()
+    counts = Joint.of(np.stack([below, events], axis=1).astype(float), [0.0, 0.0])
+    assert share_error(counts) == pytest.approx(z.std(ddof=1) / math.sqrt(300))
+
+
+def test_the_value_is_the_least_with_that_share_at_or_below_it() -> None:
+    assert [value_rank(10, q) for q in (0.01, 0.1, 0.11, 0.5, 0.99)] == [1, 1, 2, 5, 10]
+
+
+def test_the_ranks_to_ask_for_lie_two_errors_of_the_share_on_either_side() -> None:
+    assert order_ranks(10_000, 0.5) == Ranks(4902, 5098)
+    assert order_ranks(10_000, 0.99) == Ranks(9880, 9920)
+    assert order_ranks(10_000, 0.5, 25.0) == Ranks(4510, 5490)
+
+
+@pytest.mark.parametrize(("events", "q"), [(300, 0.99), (300, 0.01), (0, 0.5), (3, 0.5)])
+def test_ranks_that_fall_off_the_sample_are_refused(events: int, q: float) -> None:
+    refused = order_ranks(events, q)
+    assert refused == NotEstimable(f"{events} events are too few for the quantile {q:g}")
+
+
+def test_few_ranks_or_few_units_make_few_degrees_of_freedom() -> None:
+    rng = np.random.default_rng(4)
+    few_ranks = told(quantile_contrast(*[sampled(rng.exponential(1, 2000), 0.99)] * 2))
+    # 20 -+ 8.7 from the top, so 18 or 19 gaps and half of that for each of two equal arms.
+    assert 17.9 <= few_ranks.freedom <= 20
+    unit = np.repeat(np.arange(12), 500)
+    few_units = told(
+        quantile_contrast(*[sampled(rng.normal(size=6000) + 0.1 * rng.normal(size=12)[unit], 0.5, unit)] * 2)
+    )
+    assert few_units.freedom == pytest.approx(22)
+    assert fixed_critical(few_units, 0.05) > 2.05
+
+
+def test_values_too_coarse_to_tell_a_density_are_refused() -> None:
+    rng = np.random.default_rng(5)
+    fine, coarse = sampled(rng.exponential(1, 5000), 0.9), sampled(np.floor(rng.exponential(1, 5000)), 0.9)
+    for arms in ((fine, coarse), (coarse, fine)):
+        refused = quantile_contrast(*arms)
+        assert isinstance(refused, NotEstimable)
+        assert "too many events have the value of the quantile" in refused.reason
+
+
+def test_units_that_tell_nothing_of_the_shares_spread_are_refused() -> None:
+    good = sampled(np.random.default_rng(6).exponential(1, 5000), 0.9)
+    same = Joint.of(np.tile([9.0, 10.0], (500, 1)), [0.0, 0.0])
+    none = Joint((0.0, 0.0))
+    for counts in (same, none):
+        refused = quantile_contrast(good, replace(good, counts=counts))
+        assert isinstance(refused, NotEstimable)
+        assert refused.reason.startswith("treatment: ")
+        assert isinstance(quantile_contrast(replace(good, counts=counts), good), NotEstimable)
+        assert isinstance(cluster_inflation(counts, 0.9), NotEstimable)
+
+
+def test_order_statistics_out_of_order_are_a_mistake() -> None:
+    good = sampled(np.random.default_rng(7).exponential(1, 5000), 0.9)
+    with pytest.raises(ValueError, match=r"^order statistics must ascend, not"):
+        replace(good, lower=good.upper)
+
+
+@pytest.mark.parametrize("q", [0.0, 1.0, math.nan])
+def test_a_quantile_out_of_range_is_refused(q: float) -> None:
+    with pytest.raises(ValueError, match=r"^q must be above 0 and below 1"):
+        order_ranks(100, q)
+    with pytest.raises(ValueError, match=r"^q must be above 0 and below 1"):
+        value_rank(100, q)
+    with pytest.raises(ValueError, match=r"^inflation must be above 0"):
+        order_ranks(100, 0.5, q if math.isnan(q) else 0.0)
