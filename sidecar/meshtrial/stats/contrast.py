@@ -143,7 +143,7 @@ def fieller(contrast: Contrast, critical: float) -> Interval | NotEstimable:
     m0 = contrast.control
     q2, v0, v1 = critical**2, contrast.control_error**2, contrast.treatment_error**2
     a = m0 * m0 - q2 * v0
-    if a <= 0:
+    if not a > 0:  # NaN too: an infinite `critical` times a control without error
         return NotEstimable("the control's value cannot be told from 0, so no share of it has bounds")
     # Of x = r - 1 rather than of r, and with the discriminant as a sum of squares: an effect or an error far
     # smaller than the value keeps its digits.

@@ -179,7 +179,11 @@ def test_where_nothing_is_spent_yet_nothing_is_said() -> None:
     (found,) = examined(GroupSequential(0.05, OBRIEN_FLEMING), looks([9.0], (0.01,)))
 
     assert (found.bound, found.critical, found.crossed, found.spent) == (math.inf, math.inf, None, 0.0)
-    assert difference(contrast(1.0, 0.1), found.critical, found.p_value).interval.low == -math.inf
+    known = Contrast("test", 10.0, 1.0, 0.0, 0.1, math.inf, 500, 500)
+    for one in (contrast(1.0, 0.1), known):
+        said = difference(one, found.critical, found.p_value)
+        assert said.interval.low == -math.inf
+        assert isinstance(said.relative_interval, NotEstimable)
 
 
 def test_superiority_above_a_margin_is_the_interval_above_the_margin() -> None:
