@@ -93,7 +93,7 @@ def test_events_alike_within_a_unit_inflate_the_error_by_the_design_effect() -> 
     assert cluster_inflation(together.counts, 0.9) == pytest.approx(25, rel=1e-3)
     one, other = (told(quantile_contrast(arm, arm)) for arm in (alone, together))
     assert one.error == pytest.approx(other.error, rel=0.03)
-    assert one.freedom == pytest.approx(other.freedom, rel=0.05)
+    assert other.freedom == pytest.approx(2 * 1999)
 
 
 def test_the_error_of_the_share_is_the_delta_methods_over_units() -> None:
@@ -122,17 +122,13 @@ def test_ranks_that_fall_off_the_sample_are_refused(events: int, q: float) -> No
     assert refused == NotEstimable(f"{events} events are too few for the quantile {q:g}")
 
 
-def test_few_ranks_or_few_units_make_few_degrees_of_freedom() -> None:
+def test_few_units_make_few_degrees_of_freedom_however_many_their_events() -> None:
     rng = np.random.default_rng(4)
-    few_ranks = told(quantile_contrast(*[sampled(rng.exponential(1, 2000), 0.99)] * 2))
-    # 20 -+ 8.7 from the top, so 18 or 19 gaps and half of that for each of two equal arms.
-    assert 17.9 <= few_ranks.freedom <= 20
     unit = np.repeat(np.arange(12), 500)
-    few_units = told(
-        quantile_contrast(*[sampled(rng.normal(size=6000) + 0.1 * rng.normal(size=12)[unit], 0.5, unit)] * 2)
-    )
-    assert few_units.freedom == pytest.approx(22)
-    assert fixed_critical(few_units, 0.05) > 2.05
+    arm = sampled(rng.normal(size=6000) + 0.1 * rng.normal(size=12)[unit], 0.5, unit)
+    found = told(quantile_contrast(arm, arm))
+    assert found.freedom == pytest.approx(22)
+    assert fixed_critical(found, 0.05) > 2.05
 
 
 def test_values_too_coarse_to_tell_a_density_are_refused() -> None:
