@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from meshtrial.analysis.report import report_schema
+from meshtrial.analysis.report_parts import report_schema
 from meshtrial.doctor.checks import TABLE_HEAD, checks_table
 from meshtrial.emit.envoy import envoy
 from meshtrial.emit.target import Target

@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 
 from meshtrial.analysis.render import render
-from meshtrial.analysis.report import Report
+from meshtrial.analysis.report_parts import Report
 
 source, target = sys.argv[1:]
 with Path("/dev/null").open("w") as nowhere:

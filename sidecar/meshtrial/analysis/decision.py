@@ -1,37 +1,46 @@
-"""Evidence -> Verdict: an ordered table of rules, the first that speaks decides; pure.
+"""Findings -> Verdict: an ordered table of rules, the first that speaks decides; pure.
 
 | rule | decision |
 |---|---|
 | a health check failed | unhealthy |
-| this version cannot judge what was randomised | wait |
-| no unit was exposed yet | wait |
-| planned size or minimum duration not reached | wait |
+| nothing may be looked at yet, or nobody was exposed | wait |
+| an arm is beyond the margin of a guardrail | roll_back |
+| an arm is worse in a primary, and better in none | keep_control |
+| the minimum duration is not reached (`sequential`) | wait |
+| an arm is better in a primary, perhaps by the minimum effect, worse in none, within every margin | ship |
+| an arm is better in a primary, but worse in another, or not shown to be within every margin | review |
 | a primary cannot be estimated | wait |
-| an arm is better in a primary, perhaps by the minimum effect, and worse in none | ship |
+| no arm can have the minimum effect any more, or all are futile | keep_control |
+| more looks are to come | wait |
 | otherwise | keep_control |
 
-Better and worse are read from the interval at the adjusted level: it lies above or below 0.
+Better and worse are read from the interval: it lies above or below 0, with better as up; or above what the
+plan's `require_above` says. "Perhaps by the minimum effect" means that the interval reaches it: to ask that
+it lie above has 2.5% power at that effect, not the power that the size was planned for.
+
+A trial of several looks is judged at each in turn, by what was known then, and stops at the first that does
+not say wait: later data do not change the verdict.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
-from meshtrial.analysis.evidence import Compared, Evidence, unsupported
-from meshtrial.analysis.health import Check
+from meshtrial.analysis.findings import Finding, Role
 from meshtrial.analysis.numbers import shown_effect, shown_interval
-from meshtrial.plan.inference import Direction, Scale
+from meshtrial.plan.inference import DecisionRule, Guardrail, Method, Primary
 from meshtrial.stats.estimate import Difference, Interval, NotEstimable
 
 
 class Ruling(StrEnum):
-    """What is to be done; later versions add more."""
+    """What is to be done; later versions may add more."""
 
     UNHEALTHY = "unhealthy"
     WAIT = "wait"
     SHIP = "ship"
     KEEP_CONTROL = "keep_control"
+    ROLL_BACK = "roll_back"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,124 +50,232 @@ class Verdict:
     decision: Ruling
     reasons: tuple[str, ...]
     arm: str | None = None
-    """The arm to ship."""
+    """The arm to ship, to roll back or to review."""
+    rule: str = ""
+    """Name of the rule that spoke."""
 
 
-def decide_trial(evidence: Evidence, health: tuple[Check, ...]) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is judged."""
+
+    rule: DecisionRule
+    unhealthy: tuple[str, ...]
+    """Failed health checks, as sentences."""
+    withheld: str | None
+    """Why there is no look, or none that may decide; None where there is one."""
+    findings: tuple[Finding, ...]
+    """By the look that is judged; empty where there is none."""
+    old_enough: bool
+    """Whether the minimum duration is reached."""
+    last: bool
+    """Whether no more looks are to come."""
+
+    def primaries(self, arm: str) -> list[Finding]:
+        """Of one arm, in plan order."""
+        return [f for f in self.findings if f.role is Role.PRIMARY and f.arm.id == arm]
+
+    def guardrails(self, arm: str) -> list[Finding]:
+        """Of one arm, in plan order."""
+        return [f for f in self.findings if f.role is Role.GUARDRAIL and f.arm.id == arm]
+
+    def arms(self) -> list[str]:
+        """Ids of the arms that are compared with control, in plan order."""
+        return list(dict.fromkeys(f.arm.id for f in self.findings))
+
+
+def decide_trial(case: Case) -> Verdict:
     """Apply the rules in order."""
-    verdicts = (rule(evidence, health) for rule in _RULES)
-    return next(verdict for verdict in verdicts if verdict is not None)
+    for name, rule in RULES:
+        if (verdict := rule(case)) is not None:
+            return Verdict(verdict.decision, verdict.reasons, verdict.arm, name)
+    raise AssertionError("the last rule always speaks")
 
 
-def withheld(evidence: Evidence) -> str | None:
-    """Why a trial may not be looked at; None where it may.
+def is_better(finding: Finding) -> bool:
+    """A primary whose interval lies above 0, or what is required, and reaches the minimum effect."""
+    entry, gain = finding.entry, finding.gain(finding.comparison)
+    if not isinstance(entry, Primary) or gain is None:
+        return False
+    beyond = gain if entry.require_above is None else finding.gain(finding.beyond)
+    above = beyond is not None and beyond.low > 0
+    return above and gain.low > 0 and gain.high >= finding.in_units(entry.minimum_effect)
 
-    A design that this version cannot judge may never, a fixed-sample trial once: looking earlier and
-    stopping on a good day is what makes false discoveries (Armitage, McPherson & Rowe 1969: five looks at
-    5% give 14%).
-    """
-    progress, rule = evidence.progress, evidence.experiment.decision
-    if (refusal := unsupported(evidence.experiment)) is not None:
-        return refusal
-    if progress.decided_at is not None:
+
+def is_worse(finding: Finding) -> bool:
+    """Whether the interval lies on the worse side of 0."""
+    gain = finding.gain(finding.comparison)
+    return gain is not None and gain.high < 0
+
+
+def is_within(finding: Finding) -> bool:
+    """A guardrail that is shown not to be worse by its margin: non-inferior."""
+    beyond = finding.gain(finding.beyond)
+    return beyond is not None and beyond.low > 0
+
+
+def is_harmful(finding: Finding) -> bool:
+    """A guardrail that is shown to be worse by more than its margin."""
+    harm = finding.gain(finding.harm)
+    return harm is not None and harm.high < 0
+
+
+def passing(case: Case, arm: str) -> list[Finding]:
+    """The primaries that an arm is better in; with gatekeeping up to the first that it is not."""
+    better = []
+    for finding in case.primaries(arm):
+        if is_better(finding):
+            better.append(finding)
+        elif case.rule.gatekeeping:
+            break
+    return better
+
+
+def _unhealthy(case: Case) -> Verdict | None:
+    return Verdict(Ruling.UNHEALTHY, case.unhealthy) if case.unhealthy else None
+
+
+def _withheld(case: Case) -> Verdict | None:
+    return Verdict(Ruling.WAIT, (case.withheld,)) if case.withheld is not None else None
+
+
+def _harm(case: Case) -> Verdict | None:
+    for arm in case.arms():
+        if harmful := [f for f in case.guardrails(arm) if is_harmful(f)]:
+            return Verdict(Ruling.ROLL_BACK, tuple(told(f) for f in harmful), arm)
+    return None
+
+
+def _worse(case: Case) -> Verdict | None:
+    arms = case.arms()
+    worse = {arm: [f for f in case.primaries(arm) if is_worse(f)] for arm in arms}
+    if all(worse[arm] and not passing(case, arm) for arm in arms):
+        return Verdict(Ruling.KEEP_CONTROL, tuple(told(f) for arm in arms for f in worse[arm]))
+    return None
+
+
+def _too_young(case: Case) -> Verdict | None:
+    if case.old_enough:
         return None
-    if progress.started is None:
-        return _nobody(evidence)
-    if progress.closed < rule.planned_units:
-        return f"{progress.closed:,} of {rule.planned_units:,} planned units have closed windows"
-    ends = datetime.fromtimestamp(progress.started / 1e9 + rule.minimum_duration, UTC)
-    return f"the minimum duration ends at {ends:%Y-%m-%d %H:%M:%S} UTC"
+    return Verdict(Ruling.WAIT, ("the minimum duration is not reached", *map(told, case.findings)))
 
 
-def _nobody(evidence: Evidence) -> str:
-    """Why there is no unit, as far as the store tells."""
-    progress, experiment = evidence.progress, evidence.experiment.id
-    if progress.other_phases:
-        left_out = f"{progress.other_phases:,} were under another"
-        return f"no unit was exposed under the present allocation, {left_out}"
-    if progress.stored and experiment not in progress.stored:
-        return f"the store has no exposure of {experiment}, but of {', '.join(progress.stored)}"
-    return "no unit was exposed yet"
+def _winner(case: Case) -> Verdict | None:
+    """Of several arms that may ship, the one with the largest effect on the first primary."""
+    able = [
+        arm
+        for arm in case.arms()
+        if passing(case, arm)
+        and not any(is_worse(f) for f in case.primaries(arm))
+        and all(is_within(f) for f in case.guardrails(arm))
+    ]
+    if not able:
+        return None
+    best = max(sorted(able), key=lambda arm: _gain(case.primaries(arm)[0]))
+    return Verdict(Ruling.SHIP, _all_told(case, best), best)
 
 
-def _unhealthy(_: Evidence, health: tuple[Check, ...]) -> Verdict | None:
-    failed = tuple(f"{c.check}: {c.detail}" for c in health if c.passed is False)
-    return Verdict(Ruling.UNHEALTHY, failed) if failed else None
+def _gain(finding: Finding) -> float:
+    said = finding.comparison
+    return finding.sign * said.effect if isinstance(said, Difference) else float("-inf")
 
 
-def _too_early(evidence: Evidence, _: tuple[Check, ...]) -> Verdict | None:
-    why = withheld(evidence)
-    return Verdict(Ruling.WAIT, (why,)) if why else None
+def _mixed(case: Case) -> Verdict | None:
+    if not case.last and case.rule.method is not Method.FIXED:
+        return None
+    for arm in case.arms():
+        if passing(case, arm):
+            return Verdict(Ruling.REVIEW, _all_told(case, arm), arm)
+    return None
 
 
-def _not_estimable(evidence: Evidence, _: tuple[Check, ...]) -> Verdict | None:
-    reasons = tuple(
-        f"{c.primary.metric.id} of {c.arm.id} cannot be estimated: {c.comparison.reason}"
-        for c in evidence.compared
-        if isinstance(c.comparison, NotEstimable)
-    )
+def _not_estimable(case: Case) -> Verdict | None:
+    reasons = tuple(told(f) for f in case.findings if _is_open(f))
     return Verdict(Ruling.WAIT, reasons) if reasons else None
 
 
-def _winner(evidence: Evidence, _: tuple[Check, ...]) -> Verdict | None:
-    """The interval must reach the minimum effect, not lie above it.
+def _is_open(finding: Finding) -> bool:
+    return finding.role is Role.PRIMARY and isinstance(finding.comparison, NotEstimable)
 
-    The latter has 2.5% power at that effect instead of the 80% that the size was planned for. Of several
-    arms that pass, the one with the largest effect on the first primary is shipped.
-    """
-    estimates = [(c, c.comparison) for c in evidence.compared if isinstance(c.comparison, Difference)]
-    worse = {c.arm.id for c, estimate in estimates if _gain(c, estimate).high < 0}
-    passing = {c.arm.id for c, estimate in estimates if _is_better(c, estimate)} - worse
-    if not passing:
+
+def _hopeless(case: Case) -> Verdict | None:
+    primaries = [f for arm in case.arms() for f in case.primaries(arm)]
+    if primaries and all(f.futile or _is_too_small(f) for f in primaries):
+        return Verdict(Ruling.KEEP_CONTROL, tuple(map(told, primaries)))
+    return None
+
+
+def _is_too_small(finding: Finding) -> bool:
+    entry, gain = finding.entry, finding.gain(finding.comparison)
+    if not isinstance(entry, Primary) or gain is None:
+        return False
+    return gain.high < finding.in_units(entry.minimum_effect)
+
+
+def _more_to_come(case: Case) -> Verdict | None:
+    if case.last:
         return None
-    first = evidence.experiment.decision.primary[0]
-    gains = {c.arm.id: _sign(c) * estimate.effect for c, estimate in estimates if c.primary is first}
-    best = max(sorted(passing), key=lambda arm: gains[arm])
-    return Verdict(Ruling.SHIP, tuple(_told(c, e) for c, e in estimates if c.arm.id == best), best)
+    return Verdict(Ruling.WAIT, tuple(told(f) for f in case.findings if f.role is not Role.SECONDARY))
 
 
-def _no_winner(evidence: Evidence, _: tuple[Check, ...]) -> Verdict:
-    reasons = (_told(c, c.comparison) for c in evidence.compared if isinstance(c.comparison, Difference))
-    return Verdict(Ruling.KEEP_CONTROL, tuple(reasons))
+def _no_winner(case: Case) -> Verdict:
+    return Verdict(Ruling.KEEP_CONTROL, tuple(told(f) for f in case.findings if f.role is not Role.SECONDARY))
 
 
-def _sign(compared: Compared) -> int:
-    return 1 if compared.primary.direction is Direction.UP else -1
+def _all_told(case: Case, arm: str) -> tuple[str, ...]:
+    return tuple(told(f) for f in (*case.primaries(arm), *case.guardrails(arm)))
 
 
-def _gain(compared: Compared, estimate: Difference) -> Interval:
-    """The interval with better as up."""
-    interval = estimate.interval
-    return interval if _sign(compared) > 0 else Interval(-interval.high, -interval.low)
+def told(finding: Finding) -> str:
+    """A finding as a sentence with its numbers."""
+    kind, name = finding.metric.kind, f"{finding.metric.id} of {finding.arm.id}"
+    said = finding.comparison
+    if isinstance(said, NotEstimable):
+        return f"{name} cannot be estimated: {said.reason}"
+    numbers = f"{shown_effect(said.effect, kind)}, {shown_interval(said.interval, kind)}"
+    return f"{name}: {_found(finding)} ({numbers})"
 
 
-def _is_better(compared: Compared, estimate: Difference) -> bool:
-    gain = _gain(compared, estimate)
-    return gain.low > 0 and gain.high >= minimum_effect(compared)
+def _found(finding: Finding) -> str:
+    if isinstance(finding.entry, Guardrail):
+        return _found_of_guardrail(finding, finding.entry)
+    gain, judged = finding.gain(finding.comparison), finding.entry.direction is not None
+    if gain is not None and gain.low > 0:
+        if isinstance(finding.entry, Primary):
+            return _found_of_gain(finding, finding.entry, gain)
+        return "better" if judged else "more"
+    if is_worse(finding):
+        return "worse" if judged else "less"
+    return "futile: an effect worth having is unlikely" if finding.futile else "no difference shown"
 
 
-def minimum_effect(compared: Compared) -> float:
-    """The plan's minimum effect in the metric's unit; a relative one is a share of control's value."""
-    least = compared.primary.minimum_effect
-    return least.value * abs(compared.control_value or 0.0) if least.scale is Scale.RELATIVE else least.value
+def _found_of_guardrail(finding: Finding, entry: Guardrail) -> str:
+    wanted = shown_effect(-finding.sign * finding.in_units(entry.margin), finding.metric.kind)
+    if is_harmful(finding):
+        return f"worse by more than the margin of {wanted}"
+    return f"within the margin of {wanted}" if is_within(finding) else f"not shown to be within {wanted}"
 
 
-def _told(compared: Compared, estimate: Difference) -> str:
-    gain, least, kind = _gain(compared, estimate), minimum_effect(compared), compared.primary.metric.kind
-    if gain.low > 0:
-        wanted = shown_effect(_sign(compared) * least, kind)
-        short = f"better, but by less than the minimum effect of {wanted}"
-        finding = "better" if gain.high >= least else short
-    else:
-        finding = "worse" if gain.high < 0 else "no difference shown"
-    effect, span = shown_effect(estimate.effect, kind), shown_interval(estimate.interval, kind)
-    return f"{compared.primary.metric.id} of {compared.arm.id}: {finding} ({effect}, {span})"
+def _found_of_gain(finding: Finding, entry: Primary, gain: Interval) -> str:
+    if is_better(finding):
+        return "better"
+    least = finding.in_units(entry.minimum_effect)
+    if gain.high < least:
+        wanted = shown_effect(finding.sign * least, finding.metric.kind)
+        return f"better, but by less than the minimum effect of {wanted}"
+    return "better, but not by what is required"
 
 
-_RULES: tuple[Callable[[Evidence, tuple[Check, ...]], Verdict | None], ...] = (
-    _unhealthy,
-    _too_early,
-    _not_estimable,
-    _winner,
-    _no_winner,
+RULES: Sequence[tuple[str, Callable[[Case], Verdict | None]]] = (
+    ("unhealthy", _unhealthy),
+    ("withheld", _withheld),
+    ("harm", _harm),
+    ("worse", _worse),
+    ("too_young", _too_young),
+    ("winner", _winner),
+    ("mixed", _mixed),
+    ("not_estimable", _not_estimable),
+    ("hopeless", _hopeless),
+    ("more_to_come", _more_to_come),
+    ("no_winner", _no_winner),
 )

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meshtrial.analysis.numbers import shown, shown_effect, shown_interval
-from meshtrial.analysis.report import ArmPart, ComparisonPart, MetricPart, Report
+from meshtrial.analysis.report_parts import ArmPart, ComparisonPart, MetricPart, Report
 from meshtrial.plan.inference import MetricKind
 from meshtrial.stats.estimate import Interval
 

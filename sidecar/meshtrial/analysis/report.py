@@ -1,136 +1,31 @@
-"""Evidence and Verdict -> Report: the document that programs read.
-
-`docs/report.schema.json` is its JSON schema, made from these classes. Later versions add names and
-decisions; a reader must accept what it does not know.
-"""
+"""Analysis -> Report: what was found, in the words of the document (`analysis.report_parts`)."""
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 import duckdb
-import msgspec
 
-from meshtrial.analysis.aggregate import gather
-from meshtrial.analysis.compare import units_of, value_of
-from meshtrial.analysis.decision import decide_trial, withheld
-from meshtrial.analysis.evidence import Compared, Evidence, Measured, unsupported
-from meshtrial.analysis.health import check_health
+from meshtrial.analysis.cells import Key
+from meshtrial.analysis.compared import comparison_part
+from meshtrial.analysis.findings import Entry, Finding
+from meshtrial.analysis.judged import Judged
+from meshtrial.analysis.report_parts import (
+    SCHEMA_VERSION,
+    ArmPart,
+    ArmValue,
+    CohortPart,
+    HealthPart,
+    LookPart,
+    MethodPart,
+    MetricPart,
+    ProgressPart,
+    Report,
+    VerdictPart,
+)
+from meshtrial.analysis.trial import Analysis, analyse
 from meshtrial.plan.model import Arm, Experiment, Plan
-from meshtrial.stats.estimate import NotEstimable
-
-SCHEMA_VERSION = "meshtrial.report/v1"
-
-
-class VerdictPart(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do, and why."""
-
-    decision: str
-    """unhealthy, wait, ship or keep_control."""
-    arm: str | None
-    """The arm to ship, null otherwise."""
-    reasons: tuple[str, ...]
-
-
-class HealthPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One health check."""
-
-    check: str
-    passed: bool | None
-    """null where there is nothing to pass or fail: the detail is a note."""
-    p_value: float | None
-    detail: str
-
-
-class CohortPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm in one cohort."""
-
-    cohort: str
-    """`default` for whoever is in no cohort that has weights of its own."""
-    share: float
-    """Share of the cohort's units that the plan gives to the arm at present, 0..1."""
-    units: int
-    """As the arm's, in this cohort."""
-
-
-class ArmPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm of the split."""
-
-    arm: str
-    control: bool
-    share: float
-    """Share of units that the plan gives it at present, ramp included, 0..1; where cohorts have weights of
-    their own, of as many units in each cohort as there are."""
-    units: int
-    """Units first exposed to it under the present allocation and before the cut, windows closed or not; of a
-    switchback, keys counted once a window."""
-    cohorts: tuple[CohortPart, ...]
-    """Its part in each cohort, where cohorts have weights of their own; else empty."""
-
-
-class ArmValue(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of one arm."""
-
-    arm: str
-    units: int
-    """Units that the value is of: windows closed, before the cut, in a cohort that is compared."""
-    value: float | None
-    """null while withheld, or where there are no units; over cohorts, weighed as the effect is."""
-
-
-class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of one arm against control."""
-
-    arm: str
-    method: str | None
-    alpha: float
-    """Two-sided error rate of the interval: the plan's over arms times primaries."""
-    effect: float | None
-    """The arm's value minus control's."""
-    interval: tuple[float, float] | None
-    p_value: float | None
-    relative: float | None
-    """The effect as a share of control's value, with its sign: of a negative control, up is negative."""
-    relative_interval: tuple[float, float] | None
-    withheld: str | None
-    """Why there is no look, or none yet; with numbers beside it, they are a peek and decide nothing."""
-    not_estimable: str | None
-
-
-class MetricPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric."""
-
-    metric: str
-    role: str
-    kind: str
-    arms: tuple[ArmValue, ...]
-    comparisons: tuple[ComparisonPart, ...]
-
-
-class ProgressPart(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the trial is."""
-
-    started: str | None
-    """First exposure, RFC 3339."""
-    closed_units: int
-    """Units whose windows have closed."""
-    planned_units: int
-    decided_at: str | None
-    """Where the data are cut: planned size and minimum duration were first both met, RFC 3339."""
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of one experiment at one moment."""
-
-    schema: str
-    experiment: str
-    plan: str
-    """Digest of the plan that it was judged by."""
-    as_of: str
-    """When it was made, RFC 3339."""
-    verdict: VerdictPart
-    progress: ProgressPart
-    health: tuple[HealthPart, ...]
-    arms: tuple[ArmPart, ...]
-    metrics: tuple[MetricPart, ...]
+from meshtrial.stats.contrast import Contrast
+from meshtrial.store.engine import DuckDB
 
 
 def make_report(
@@ -143,101 +38,146 @@ def make_report(
         plan: The plan in force.
         experiment: One of its experiments.
         now: Nanoseconds since 1970.
-        peek: Show estimates that the method withholds; the verdict does not change. What this version cannot
-            estimate stays withheld.
+        peek: Show estimates that the method withholds; the verdict does not change.
     """
-    evidence = gather(connection, plan, experiment, now)
-    health = check_health(evidence)
-    verdict = decide_trial(evidence, health)
+    return report_of(analyse(DuckDB(connection), plan, experiment, now, peek=peek), now)
+
+
+def report_of(analysis: Analysis, now: int) -> Report:
+    """The document of an analysis made at `now`, nanoseconds since 1970."""
+    verdict = analysis.judged.verdict
     return Report(
         schema=SCHEMA_VERSION,
-        experiment=experiment.id,
-        plan=plan.digest,
+        experiment=analysis.experiment.id,
+        plan=analysis.plan.digest,
         as_of=_rfc3339(now),
-        verdict=VerdictPart(decision=verdict.decision.value, arm=verdict.arm, reasons=verdict.reasons),
-        progress=_progress(evidence),
-        health=tuple(
-            HealthPart(check=c.check, passed=c.passed, p_value=c.p_value, detail=c.detail) for c in health
+        verdict=VerdictPart(
+            decision=verdict.decision.value, arm=verdict.arm, reasons=verdict.reasons, rule=verdict.rule
         ),
-        arms=tuple(_arm(arm, evidence) for arm in experiment.arms),
-        metrics=tuple(_metric(evidence, measured, peek=peek) for measured in evidence.measured),
+        progress=_progress(analysis),
+        method=_method(analysis.experiment),
+        health=tuple(
+            HealthPart(check=c.check, passed=c.passed, p_value=c.p_value, detail=c.detail)
+            for c in analysis.health
+        ),
+        amendments=(),
+        arms=tuple(_arm(arm, analysis) for arm in analysis.experiment.arms),
+        metrics=_metrics(analysis),
     )
 
 
-def _progress(evidence: Evidence) -> ProgressPart:
-    progress = evidence.progress
+def _progress(analysis: Analysis) -> ProgressPart:
+    timeline, judged = analysis.timeline, analysis.judged
+    closed = (n for key, n in analysis.gathered.analysed.items() if key.period < timeline.closed)
+    decided = judged.look if judged.look is not None and judged.verdict.decision != "wait" else None
     return ProgressPart(
-        started=None if progress.started is None else _rfc3339(progress.started),
-        closed_units=progress.closed,
-        planned_units=evidence.experiment.decision.planned_units,
-        decided_at=None if progress.decided_at is None else _rfc3339(progress.decided_at),
+        started=None if timeline.started is None else _rfc3339(timeline.started),
+        closed_units=sum(closed),
+        planned_units=analysis.experiment.decision.planned_units,
+        decided_at=None if decided is None else _rfc3339(decided.look.taken),
+        looks=tuple(
+            LookPart(
+                cut=_rfc3339(looked.look.cut), taken=_rfc3339(looked.look.taken), share=looked.look.share
+            )
+            for looked in judged.looks
+        ),
     )
 
 
-def _arm(arm: Arm, evidence: Evidence) -> ArmPart:
-    experiment, exposed = evidence.experiment, evidence.progress.exposed
+def _method(experiment: Experiment) -> MethodPart:
+    rule, unit = experiment.decision, experiment.unit
+    randomised = "switchback" if unit.switchback else "group" if unit.group_kind else "unit"
+    return MethodPart(
+        method=rule.method.value,
+        alpha=rule.alpha,
+        power=rule.power,
+        unit=unit.kind,
+        randomised=randomised,
+        lateness_seconds=rule.lateness,
+        version=version("meshtrial"),
+    )
+
+
+def _arm(arm: Arm, analysis: Analysis) -> ArmPart:
+    experiment = analysis.experiment
+    judged = analysis.judged
+    cut = judged.look.look.cut if judged.look is not None and judged.look.look.last else None
+
+    def units(counts: dict[Key, int], cohort: str | None = None) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for key, number in counts.items():
+            if (cohort is None or key.cohort == cohort) and (cut is None or key.period < cut):
+                found[key.arm] = found.get(key.arm, 0) + number
+        return found
+
+    exposed = {key: n for key, n in analysis.gathered.exposed.items() if key.phase in analysis.phases}
     parts: list[CohortPart] = []
     expected, whole = 0.0, 0
     for split in experiment.splits:
-        units = exposed.get(split.id, {})
-        share, size = float(experiment.share(arm, split.id)), sum(units.values())
-        parts.append(CohortPart(cohort=split.id, share=share, units=units.get(arm.id, 0)))
+        of_cohort = units(exposed, split.id)
+        share, size = float(experiment.share(arm, split.id)), sum(of_cohort.values())
+        parts.append(CohortPart(cohort=split.id, share=share, units=of_cohort.get(arm.id, 0)))
         expected, whole = expected + share * size, whole + size
     return ArmPart(
         arm=arm.id,
         control=arm is experiment.control,
         share=expected / whole if len(parts) > 1 and whole else parts[0].share,
-        units=sum(arms.get(arm.id, 0) for arms in exposed.values()),
+        units=units(exposed).get(arm.id, 0),
+        analysed=units(dict(analysis.gathered.analysed)).get(arm.id, 0),
         cohorts=tuple(parts) if len(parts) > 1 else (),
     )
 
 
-def _metric(evidence: Evidence, measured: Measured, *, peek: bool) -> MetricPart:
-    why = withheld(evidence)
-    shown = why is None or (peek and unsupported(evidence.experiment) is None)
-    return MetricPart(
-        metric=measured.metric.id,
-        role="primary",
-        kind=measured.metric.kind.value,
-        arms=tuple(
-            ArmValue(
-                arm=arm.id,
-                units=units_of(measured, arm.id),
-                value=_value(measured, arm.id) if shown else None,
+def _metrics(analysis: Analysis) -> tuple[MetricPart, ...]:
+    shown: Judged = analysis.peek or analysis.judged
+    withheld = analysis.judged.withheld
+    findings = shown.findings
+    rule = analysis.experiment.decision
+    parts = []
+    entries: list[Entry] = [*rule.primary, *rule.guardrails, *rule.secondary]
+    for entry in entries:
+        own = [finding for finding in findings if finding.entry is entry]
+        parts.append(
+            MetricPart(
+                metric=entry.metric.id,
+                role=type(entry).__name__.lower(),
+                kind=entry.metric.kind.value,
+                direction=None if entry.direction is None else entry.direction.value,
+                cap=_cap(analysis, entry.metric.id),
+                arms=_values(analysis.experiment, own),
+                comparisons=tuple(comparison_part(finding, withheld) for finding in own),
             )
-            for arm in evidence.experiment.arms
-        ),
-        comparisons=tuple(
-            _comparison(compared, evidence.alpha, why, shown=shown)
-            for compared in evidence.compared
-            if compared.primary.metric is measured.metric
-        ),
-    )
+        )
+    return tuple(parts)
 
 
-def _value(measured: Measured, arm_id: str) -> float | None:
-    value = value_of(measured, arm_id)
-    return None if isinstance(value, NotEstimable) else value
+def _cap(analysis: Analysis, metric_id: str) -> float | None:
+    cap = next(m.cap for m in analysis.experiment.decision.metrics() if m.id == metric_id)
+    if cap is None or not cap.is_share:
+        return cap.value if cap else None
+    return analysis.gathered.caps.get(metric_id)
 
 
-def _comparison(compared: Compared, alpha: float, why: str | None, *, shown: bool) -> ComparisonPart:
-    said = compared.comparison
-    estimate = None if isinstance(said, NotEstimable) or not shown else said
-    relative = None if estimate is None or isinstance(estimate.relative, NotEstimable) else estimate.relative
-    if why and shown:
-        why = f"a peek, not valid for a decision: {why}"
-    return ComparisonPart(
-        arm=compared.arm.id,
-        method=None if isinstance(said, NotEstimable) else said.method,
-        alpha=alpha,
-        effect=None if estimate is None else estimate.effect,
-        interval=None if estimate is None else (estimate.interval.low, estimate.interval.high),
-        p_value=None if estimate is None else estimate.p_value,
-        relative=relative,
-        relative_interval=None,
-        withheld=why,
-        not_estimable=said.reason if isinstance(said, NotEstimable) and shown else None,
-    )
+def _values(experiment: Experiment, findings: list[Finding]) -> tuple[ArmValue, ...]:
+    values: dict[str, ArmValue] = {}
+    for finding in findings:
+        contrast, measured = finding.measured.contrast, finding.measured
+        told = contrast if isinstance(contrast, Contrast) else None
+        values.setdefault(
+            experiment.control.id,
+            ArmValue(
+                arm=experiment.control.id,
+                units=measured.control_units,
+                value=told.control if told else None,
+            ),
+        )
+        values[finding.arm.id] = ArmValue(
+            arm=finding.arm.id,
+            units=measured.treatment_units,
+            value=told.treatment if told else None,
+        )
+    empty = (ArmValue(arm=arm.id, units=0, value=None) for arm in experiment.arms)
+    return tuple(values.get(value.arm, value) for value in empty)
 
 
 def _rfc3339(nanoseconds: int) -> str:
@@ -246,8 +186,3 @@ def _rfc3339(nanoseconds: int) -> str:
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )
-
-
-def report_schema() -> dict[str, object]:
-    """The JSON schema (2020-12) of `Report`; names that a reader does not know are allowed."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Report)}

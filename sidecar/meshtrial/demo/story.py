@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from meshtrial.analysis.render import render
-from meshtrial.analysis.report import Report, make_report
+from meshtrial.analysis.report import make_report
+from meshtrial.analysis.report_parts import Report
 from meshtrial.demo import traffic
 from meshtrial.demo.audit import Split, audit
 from meshtrial.demo.digits import VERSIONS

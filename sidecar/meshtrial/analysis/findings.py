@@ -1,0 +1,258 @@
+"""What was measured and the rule -> what each metric of each arm says, by the method of the plan; pure.
+
+The two-sided error rates (`alpha`) of the intervals:
+
+| role | alpha |
+|---|---|
+| primary | the plan's, divided by arms and primaries (Bonferroni); with gatekeeping by arms alone |
+| guardrail, to pass | the plan's: a trial ships only if all pass, so that no correction is needed |
+| guardrail, to roll back | the plan's, divided by arms and guardrails: any one of them may do it |
+| secondary | the plan's; their p-values are adjusted by Benjamini and Hochberg's procedure |
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeAlias
+
+from meshtrial.analysis.measured import LookedAt, Measured
+from meshtrial.plan.inference import (
+    DecisionRule,
+    Direction,
+    Guardrail,
+    Margin,
+    Method,
+    Metric,
+    Primary,
+    Scale,
+    Secondary,
+)
+from meshtrial.plan.model import Arm, Experiment
+from meshtrial.stats.contrast import Contrast, Contrasted, difference
+from meshtrial.stats.estimate import Comparison, Difference, Interval, NotEstimable
+from meshtrial.stats.fixed import fixed
+from meshtrial.stats.futility import Futility
+from meshtrial.stats.group_sequential import GroupSequential, examine
+from meshtrial.stats.group_sequential import Look as Seen
+from meshtrial.stats.multiplicity import benjamini_hochberg, holm
+from meshtrial.stats.proportion import compare_proportions
+from meshtrial.stats.sequence import confidence_sequence
+from meshtrial.stats.stratified import compare_stratified_proportions
+
+Entry: TypeAlias = Primary | Guardrail | Secondary
+
+
+class Role(StrEnum):
+    """What a metric is for."""
+
+    PRIMARY = "primary"
+    GUARDRAIL = "guardrail"
+    SECONDARY = "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One metric of one arm, as the latest look has it."""
+
+    role: Role
+    entry: Entry
+    arm: Arm
+    alpha: float
+    """Two-sided error rate of the interval."""
+    comparison: Comparison
+    """Against control."""
+    beyond: Comparison | None
+    """Of a guardrail, and of a primary with `require_above`: the effect beyond the margin, so that 0 is what
+    is tested; None where there is no margin."""
+    harm: Comparison | None
+    """Of a guardrail: the same at the error rate at which it rolls back."""
+    measured: Measured
+    adjusted_p: float | None = None
+    """p-value adjusted for the other comparisons of its role; None of a guardrail."""
+    futile: bool = False
+    """Whether a group-sequential trial may be given up for want of this effect: not binding."""
+
+    @property
+    def metric(self) -> Metric:
+        """What was measured."""
+        return self.entry.metric
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, or where neither way is; else -1."""
+        return -1 if self.entry.direction is Direction.DOWN else 1
+
+    def gain(self, comparison: Comparison | None) -> Interval | None:
+        """An interval with better as up; None where there is none."""
+        if not isinstance(comparison, Difference):
+            return None
+        low, high = comparison.interval.low, comparison.interval.high
+        return Interval(low, high) if self.sign > 0 else Interval(-high, -low)
+
+    def in_units(self, margin: Margin) -> float:
+        """A margin in the metric's unit, above 0; a relative one is a share of control's value."""
+        contrast = self.measured.contrast
+        if margin.scale is Scale.ABSOLUTE:
+            return margin.value
+        return margin.value * (abs(contrast.control) if isinstance(contrast, Contrast) else 0.0)
+
+
+def findings_of(experiment: Experiment, looks: Sequence[LookedAt]) -> tuple[Finding, ...]:
+    """What the latest of the looks says: primaries, guardrails, secondaries, each of every arm in plan order.
+
+    Args:
+        experiment: What is judged.
+        looks: At least one, in order.
+    """
+    judge = _Judge(experiment, looks)
+    rule, arms = experiment.decision, experiment.treatments()
+    shared = len(arms) * (1 if rule.gatekeeping else len(rule.primary))
+    primaries = [judge.primary(entry, arm, rule.alpha / shared) for entry in rule.primary for arm in arms]
+    several = len(arms) * len(rule.guardrails)
+    guardrails = [
+        judge.guardrail(entry, arm, rule.alpha, rule.alpha / several)
+        for entry in rule.guardrails
+        for arm in arms
+    ]
+    secondaries = [judge.secondary(entry, arm, rule.alpha) for entry in rule.secondary for arm in arms]
+    return (*_adjusted(primaries, holm), *guardrails, *_adjusted(secondaries, benjamini_hochberg))
+
+
+def _adjusted(
+    findings: Sequence[Finding], procedure: Callable[[Sequence[float]], Sequence[float]]
+) -> list[Finding]:
+    """With p-values adjusted for each other; what cannot be estimated takes no part."""
+    told = [f.comparison.p_value for f in findings if isinstance(f.comparison, Difference)]
+    adjusted = iter(procedure(told))
+    return [
+        replace(f, adjusted_p=float(next(adjusted))) if isinstance(f.comparison, Difference) else f
+        for f in findings
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The looks of one experiment under its rule."""
+
+    experiment: Experiment
+    looks: Sequence[LookedAt]
+
+    @property
+    def rule(self) -> DecisionRule:
+        return self.experiment.decision
+
+    def primary(self, entry: Primary, arm: Arm, alpha: float) -> Finding:
+        finding = self._finding(Role.PRIMARY, entry, arm, alpha)
+        least = entry.require_above
+        beyond = None
+        if least is not None:
+            beyond = self._compared(finding, alpha, margin=(finding.sign * least.value, least.scale))
+        futility = self._futility(finding, entry)
+        futile = futility is not None and self._is_futile(finding, alpha, futility)
+        return replace(finding, beyond=beyond, futile=futile)
+
+    def guardrail(self, entry: Guardrail, arm: Arm, alpha: float, harm_alpha: float) -> Finding:
+        finding = self._finding(Role.GUARDRAIL, entry, arm, alpha)
+        margin = (-finding.sign * entry.margin.value, entry.margin.scale)
+        return replace(
+            finding,
+            beyond=self._compared(finding, alpha, margin=margin),
+            harm=self._compared(finding, harm_alpha, margin=margin),
+        )
+
+    def secondary(self, entry: Secondary, arm: Arm, alpha: float) -> Finding:
+        return self._finding(Role.SECONDARY, entry, arm, alpha)
+
+    def _finding(self, role: Role, entry: Entry, arm: Arm, alpha: float) -> Finding:
+        measured = self.looks[-1].measured[entry.metric.id, arm.id]
+        empty = Finding(role, entry, arm, alpha, NotEstimable(""), None, None, measured)
+        return replace(empty, comparison=self._compared(empty, alpha))
+
+    def _seen(self, finding: Finding) -> list[Measured]:
+        return [look.measured[finding.metric.id, finding.arm.id] for look in self.looks]
+
+    def _compared(
+        self, finding: Finding, alpha: float, margin: tuple[float, Scale] | None = None
+    ) -> Comparison:
+        """By the plan's method, the effect or what it is beyond a margin."""
+        measured = finding.measured
+        moved = [_beyond(m.contrast, margin) for m in self._seen(finding)]
+        match self.rule.method:
+            case Method.FIXED:
+                return _fixed(measured, moved[-1], alpha, margin)
+            case Method.SEQUENTIAL:
+                if measured.too_early is not None:
+                    return measured.too_early
+                return confidence_sequence(moved[-1], alpha, self._tuned_for(finding.arm), measured.time)
+            case Method.GROUP_SEQUENTIAL:
+                return self._at_look(moved, alpha)
+
+    def _tuned_for(self, arm: Arm) -> float:
+        """`Measured.time` with the planned units: where the confidence sequence is narrowest."""
+        experiment = self.experiment
+        s0, s1 = (float(experiment.share(a)) for a in (experiment.control, arm))
+        return max(1.0, self.rule.planned_units * (s0 * s1 / (s0 + s1) if s0 and s1 else 0.25))
+
+    def _group_sequential(self, alpha: float, futility: Futility | None = None) -> GroupSequential:
+        rule = self.rule
+        if rule.boundary is None or rule.looks is None:
+            raise TypeError("a group-sequential rule has looks and a boundary")
+        return GroupSequential(alpha, rule.boundary, rule.looks.shares, futility)
+
+    def _at_look(self, contrasts: Sequence[Contrasted], alpha: float) -> Comparison:
+        seen = [Seen(c, look.look.share) for c, look in zip(contrasts, self.looks, strict=True)]
+        latest, contrast = examine(self._group_sequential(alpha), seen)[-1], contrasts[-1]
+        if isinstance(contrast, NotEstimable):
+            return contrast
+        if isinstance(latest, NotEstimable):
+            return latest
+        if math.isinf(latest.critical):
+            return NotEstimable(
+                "next to no alpha is spent at so early a look, so nothing could be told by it"
+            )
+        return difference(contrast, latest.critical, latest.p_value)
+
+    def _futility(self, finding: Finding, entry: Primary) -> Futility | None:
+        boundary, contrast = self.rule.futility, finding.measured.contrast
+        if boundary is None or isinstance(contrast, NotEstimable):
+            return None
+        effect = finding.sign * finding.in_units(entry.minimum_effect)
+        return Futility(boundary, self.rule.power, effect) if effect else None
+
+    def _is_futile(self, finding: Finding, alpha: float, futility: Futility) -> bool:
+        rule = self._group_sequential(alpha, futility)
+        contrasts = [measured.contrast for measured in self._seen(finding)]
+        seen = [Seen(c, look.look.share) for c, look in zip(contrasts, self.looks, strict=True)]
+        latest = examine(rule, seen)[-1]
+        return not isinstance(latest, NotEstimable) and latest.futile and not self.looks[-1].look.last
+
+
+def _beyond(contrast: Contrasted, margin: tuple[float, Scale] | None) -> Contrasted:
+    if isinstance(contrast, NotEstimable) or margin is None:
+        return contrast
+    value, scale = margin
+    if scale is Scale.RELATIVE:
+        return contrast.above(math.copysign(value, value * contrast.control), relative=True)
+    return contrast.above(value, relative=False)
+
+
+def _fixed(
+    measured: Measured, contrast: Contrasted, alpha: float, margin: tuple[float, Scale] | None
+) -> Comparison:
+    """One look. Of proportions the interval is Newcombe's or its stratified form, also beyond a margin."""
+    found = fixed(contrast, alpha)
+    if measured.strata and (margin is None or margin[1] is Scale.ABSOLUTE):
+        strata = measured.strata
+        exact = (
+            compare_proportions(strata[0].control, strata[0].treatment, alpha)
+            if len(strata) == 1
+            else compare_stratified_proportions(strata, alpha)
+        )
+        if margin is None or isinstance(exact, NotEstimable) or isinstance(found, NotEstimable):
+            return exact
+        shifted = Interval(exact.interval.low - margin[0], exact.interval.high - margin[0])
+        return replace(found, method=exact.method, interval=shifted)
+    if margin is None and measured.p_value is not None and isinstance(found, Difference):
+        return replace(found, p_value=measured.p_value)
+    return found

@@ -1,0 +1,82 @@
+"""A store and a plan -> everything that a report on one experiment is made of: the way through the analysis.
+
+::
+
+    spans -> units -> cells -> looks -> measured -> findings -> verdict
+                        history -^   health ------------------^
+"""
+
+from dataclasses import dataclass
+
+from meshtrial.analysis.cells import Clock, clock_of
+from meshtrial.analysis.eligible import eligible
+from meshtrial.analysis.gathered import Gathered, gather_cells, keep_units
+from meshtrial.analysis.health import Check, Patient, check_health
+from meshtrial.analysis.history import History, documents_query, history_of, phases_query
+from meshtrial.analysis.judged import Judged, judge, nobody, withheld_by
+from meshtrial.analysis.measure import measure
+from meshtrial.analysis.signs import Signs, read_signs
+from meshtrial.analysis.timeline import Look, Timeline, timeline_of
+from meshtrial.analysis.units import Trial
+from meshtrial.plan.model import Experiment, Plan
+from meshtrial.store.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One experiment at one moment."""
+
+    plan: Plan
+    experiment: Experiment
+    clock: Clock
+    history: History
+    gathered: Gathered
+    timeline: Timeline
+    signs: Signs
+    health: tuple[Check, ...]
+    judged: Judged
+    peek: Judged | None
+    """What the units closed by now would say, where no look may; None unless it was asked for."""
+
+    @property
+    def phases(self) -> frozenset[str]:
+        """Allocations that are compared."""
+        return frozenset(key.phase for key in self.gathered.analysed) | {self.experiment.phase}
+
+
+def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, peek: bool = False) -> Analysis:
+    """Judge one experiment from a store.
+
+    Args:
+        engine: Has the view `spans`.
+        plan: The plan in force.
+        experiment: One of its experiments.
+        now: Nanoseconds since 1970.
+        peek: Also show what may not be looked at; the verdict does not change.
+    """
+    rule = experiment.decision
+    clock = clock_of(rule.minimum_duration)
+    trial = Trial(experiment, clock.period)
+    history = history_of(
+        engine.rows(documents_query(experiment.id)),
+        engine.rows(phases_query(experiment.id)),
+        plan.digest,
+        experiment,
+    )
+    keep_units(engine, trial, eligible(history, experiment, rule.closing(), clock.period))
+    gathered = gather_cells(engine, trial)
+    timeline = timeline_of(gathered.analysed, rule, clock, now)
+    looks = tuple(measure(engine, trial, gathered, look, clock) for look in timeline.looks)
+    signs = read_signs(engine, trial)
+    stopped = looks[-1].look.cut if looks and looks[-1].look.last else None
+    health = check_health(Patient(experiment, history, gathered, signs, looks, stopped))
+    unhealthy = tuple(f"{check.check}: {check.detail}" for check in health if check.passed is False)
+    closed = sum(units for key, units in gathered.analysed.items() if key.period < timeline.closed)
+    withheld = withheld_by(timeline, rule, nobody(experiment, gathered, signs), closed)
+    judged = judge(experiment, timeline, looks, unhealthy, withheld)
+    peeked = None
+    if peek and not looks and closed:
+        look = Look(timeline.closed, now, min(1.0, closed / rule.planned_units), last=False)
+        looked = measure(engine, trial, gathered, look, clock)
+        peeked = judge(experiment, timeline, [looked], unhealthy, "")
+    return Analysis(plan, experiment, clock, history, gathered, timeline, signs, health, judged, peeked)

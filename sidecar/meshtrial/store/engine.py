@@ -1,0 +1,54 @@
+"""Where the analysis asks: one query text for every engine that keeps `otel_traces`.
+
+An engine gives what differs between them as the view `spans`: all columns of `otel_traces`
+(`meshtrial.store.schema`), and Time and Received, which are Timestamp and ReceivedAt in whole nanoseconds
+since 1970. All else is SQL that DuckDB and ClickHouse (with `join_use_nulls`) read alike.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SPANS: Final = """
+CREATE OR REPLACE TEMP VIEW spans AS
+SELECT *, epoch_ns(Timestamp) AS Time, coalesce(epoch_ns(ReceivedAt), epoch_ns(Timestamp)) AS Received
+FROM otel_traces
+"""
+
+
+class Engine(Protocol):
+    """A database that has the view `spans`."""
+
+    def rows(self, query: str) -> Sequence[tuple[Any, ...]]:
+        """All rows of a query."""
+
+    def keep(self, name: str, query: str) -> None:
+        """Make a temporary table of a query's rows, in the place of one that has the name."""
+
+
+class DuckDB:
+    """The embedded engine."""
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Make the view `spans`.
+
+        Args:
+            connection: Has `otel_traces` (`meshtrial.store.read.connect`).
+        """
+        self._connection = connection
+        connection.execute(_SPANS)
+
+    def rows(self, query: str) -> Sequence[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self._connection.execute(query).fetchall()
+
+    def keep(self, name: str, query: str) -> None:
+        """Make a temporary table of a query's rows."""
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of SQL; a backslash stands for itself, as the standard and DuckDB have it."""
+    return "'" + text.replace("'", "''") + "'"
