@@ -55,5 +55,5 @@ def check(
 
 def _refused(error: MeshtrialError) -> dict[str, Any]:
     problems = [p._asdict() for p in error.problems] if isinstance(error, PlanError) else []
-    nothing: dict[str, Any] = {"layers": [], "cohorts": [], "experiments": []}
+    nothing: dict[str, Any] = {"metrics": [], "layers": [], "cohorts": [], "experiments": []}
     return {"plan": None, "error": str(error), "problems": problems, **nothing}

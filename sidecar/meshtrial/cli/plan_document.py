@@ -2,14 +2,17 @@
 
 from typing import Any
 
+from meshtrial.plan.canonical_inference import metric_document
 from meshtrial.plan.canonical_traffic import audience_document, unit_document
+from meshtrial.plan.inference import Boundary, DecisionRule, Margin
 from meshtrial.plan.model import Bucketing, Experiment, Layer, Plan, Split
 from meshtrial.plan.owners import owners_of
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Layers, cohorts and experiments; units and conditions are written as in a plan."""
+    """Metrics, layers, cohorts and experiments; metrics, units and conditions are written as in a plan."""
     return {
+        "metrics": [{"metric": metric.id, **metric_document(metric)} for metric in plan.metrics],
         "layers": [_layer(layer, plan) for layer in plan.layers],
         "cohorts": [{"cohort": c.id, "audience": audience_document(c.audience)} for c in plan.cohorts],
         "experiments": [_experiment(experiment) for experiment in plan.experiments],
@@ -55,12 +58,13 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
         "exposures": e.exposures.value,
         "response_outcomes": e.response_outcomes,
         "strata": [str(source) for source in e.strata],
+        "neighbours": str(e.neighbours) if e.neighbours else None,
         "arms": [
             {**arm, "cluster": of.cluster, "headers": dict(of.headers)}
             for arm, of in zip(_shares(e, e.splits[0]), e.arms, strict=True)
         ],
         "splits": [{"cohort": split.id, "arms": _shares(e, split)} for split in e.splits],
-        "decision": _decision(e),
+        "decision": _decision(e.decision),
     }
 
 
@@ -81,10 +85,9 @@ def _shares(experiment: Experiment, split: Split) -> list[dict[str, Any]]:
     ]
 
 
-def _decision(experiment: Experiment) -> dict[str, Any]:
-    rule = experiment.decision
+def _decision(rule: DecisionRule) -> dict[str, Any]:
     return {
-        "method": "fixed",
+        "method": rule.method.value,
         "alpha": rule.alpha,
         "power": rule.power,
         "planned_units": rule.planned_units,
@@ -96,7 +99,41 @@ def _decision(experiment: Experiment) -> dict[str, Any]:
                 "minimum_effect": primary.minimum_effect.value,
                 "scale": primary.minimum_effect.scale.value,
                 "window": primary.metric.window.end,
+                "require_above": _margin(primary.require_above) if primary.require_above else None,
             }
             for primary in rule.primary
         ],
+        "guardrails": [
+            {
+                "metric": guardrail.metric.id,
+                "direction": guardrail.direction.value,
+                "margin": guardrail.margin.value,
+                "scale": guardrail.margin.scale.value,
+            }
+            for guardrail in rule.guardrails
+        ],
+        "secondary": [
+            {
+                "metric": secondary.metric.id,
+                "direction": secondary.direction.value if secondary.direction else None,
+            }
+            for secondary in rule.secondary
+        ],
+        "lateness": rule.lateness,
+        "gatekeeping": rule.gatekeeping,
+        "looks": {"shares": list(rule.looks.shares), "every": rule.looks.every} if rule.looks else None,
+        "boundary": _boundary(rule.boundary) if rule.boundary else None,
+        "futility": _boundary(rule.futility) if rule.futility else None,
+    }
+
+
+def _margin(margin: Margin) -> dict[str, Any]:
+    return {"value": margin.value, "scale": margin.scale.value}
+
+
+def _boundary(boundary: Boundary) -> dict[str, Any]:
+    return {
+        "shape": boundary.shape.value,
+        "parameter": boundary.parameter,
+        "spending": boundary.spending,
     }

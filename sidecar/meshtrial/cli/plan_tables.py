@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from meshtrial.cli.wording import days, percent, share, unit_words, who
+from meshtrial.cli.rule_words import rule_words
+from meshtrial.cli.wording import percent, share, unit_words, who
 from meshtrial.plan.model import DEFAULT_COHORT, Experiment, Layer, Mode, Plan
 from meshtrial.plan.owners import Owned, owners_of
 from meshtrial.plan.words import audience_words
@@ -93,7 +94,6 @@ def _facts(experiment: Experiment) -> Iterator[str]:
             yield name
     if experiment.strata:
         yield f"strata: {', '.join(source.name for source in experiment.strata)}"
-    rule = experiment.decision
-    metrics = ", ".join(primary.metric.id for primary in rule.primary)
-    planned = f"{rule.planned_units:,} units over at least {days(rule.minimum_duration)}"
-    yield f"judged once on {metrics}, after {planned}"
+    if experiment.neighbours:
+        yield f"neighbours of its group: header {experiment.neighbours.name}"
+    yield from rule_words(experiment.decision)

@@ -24,6 +24,7 @@ def unit_words(unit: Unit) -> str:
         words += f" in windows of {days(window.window)}"
         words += f" from {days(window.offset)}" if window.offset else ""
         words += f", the first {days(window.washout)} not analysed" if window.washout else ""
+        words += f", carried over for {days(window.carryover)}" if window.carryover else ""
     return words
 
 

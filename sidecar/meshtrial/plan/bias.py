@@ -6,6 +6,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from meshtrial.names import Reason
+from meshtrial.plan.amendments import amendments
 from meshtrial.plan.model import DEFAULT_COHORT, Experiment, Mode
 from meshtrial.plan.moves import Move, reassigned
 
@@ -224,11 +225,10 @@ def _rest(old: Experiment, new: Experiment, moves: tuple[Move, ...] | None) -> I
             else "kept arms are forgotten: whoever had another than their bucket's goes to their bucket's arm"
         )
         yield Warned(Bias.STICKY, f"`sticky` differs: {consequence}", _NEW_ID)
-    if old.decision != new.decision:
-        consequence = (
-            "the rule of decision or a metric differs: an error rate holds for a rule that was fixed "
-        )
-        consequence += "before the data"
+    if amended := amendments(old, new):
+        verb = "differs" if len(amended) == 1 else "differ"
+        consequence = f"{' and '.join(amended)} {verb}: an amendment, since from then on the trial is "
+        consequence += "judged by a rule made after the data began, for which no error rate is known to hold"
         yield Warned(Bias.RULE, consequence, "keep the rule until the trial has been judged")
 
 

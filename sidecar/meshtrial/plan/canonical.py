@@ -13,9 +13,10 @@ from fractions import Fraction
 import msgspec
 
 from meshtrial.plan.bucketing import DEFAULT_BUCKETS
+from meshtrial.plan.canonical_inference import decision_document, metric_document
 from meshtrial.plan.canonical_traffic import audience_document, match_document, unit_document
-from meshtrial.plan.canonical_values import Json, exact, percent, plain, raw_number
-from meshtrial.plan.inference import Margin, Metric, MetricKind, Primary, Scale
+from meshtrial.plan.canonical_values import Json, percent, raw_number
+from meshtrial.plan.inference import Metric
 from meshtrial.plan.model import DEFAULT_COHORT, Arm, Bucketing, Experiment, Exposures, Hash, Layer, Mode
 from meshtrial.plan.traffic import Cohort
 
@@ -33,7 +34,7 @@ def canonical_text(
     document["experiments"] = {e.id: _experiment(e) for e in experiments}
     if of_layers := {layer.id: _layer(layer) for layer in layers}:
         document["layers"] = of_layers
-    document["metrics"] = {m.id: _metric(m) for m in metrics}
+    document["metrics"] = {m.id: metric_document(m) for m in metrics}
     return msgspec.json.encode(document).decode()
 
 
@@ -42,7 +43,7 @@ def _experiment(experiment: Experiment) -> Json:
     document: Json = {
         "arms": {arm.id: _arm(arm, e) for arm in e.arms},
         "control": e.control.id,
-        "decision": _decision(e),
+        "decision": decision_document(e.decision),
         **_bucketing(e.bucketing, e.id),
     }
     if e.layer is None:
@@ -58,6 +59,7 @@ def _experiment(experiment: Experiment) -> Json:
         "exposures": "" if e.exposures is Exposures.FIRST else e.exposures.value,
         "killed": e.mode is Mode.KILLED,
         "match": match_document(e.match),
+        "neighbours": {"header": e.neighbours.name} if e.neighbours else {},
         "outcomes": {"response_header": True} if e.response_outcomes else {},
         "paused": e.mode is Mode.PAUSED,
         "ramp": "" if e.ramp == 1 else percent(e.ramp),
@@ -66,18 +68,6 @@ def _experiment(experiment: Experiment) -> Json:
     }
     document.update((key, value) for key, value in optional.items() if value)
     return dict(sorted(document.items()))
-
-
-def _decision(experiment: Experiment) -> Json:
-    rule = experiment.decision
-    return {
-        "alpha": raw_number(exact(rule.alpha)),
-        "method": "fixed",
-        "minimum_duration": f"{rule.minimum_duration}s",
-        "planned_units": rule.planned_units,
-        "power": raw_number(exact(rule.power)),
-        "primary": [_primary(primary) for primary in rule.primary],
-    }
 
 
 def _layer(layer: Layer) -> Json:
@@ -111,23 +101,3 @@ def _arm(arm: Arm, experiment: Experiment) -> Json:
     }
     document["weight"] = weights[DEFAULT_COHORT] if len(weights) == 1 else {**weights}
     return document
-
-
-def _metric(metric: Metric) -> Json:
-    document: Json = {"kind": metric.kind.value, "outcome": metric.events.outcome or ""}
-    if metric.kind is MetricKind.MEAN and metric.events.field:
-        document["value"] = metric.events.field
-    document["window"] = f"{metric.window.end}s"
-    return document
-
-
-def _primary(primary: Primary) -> Json:
-    effect = _effect(primary.minimum_effect, proportion=primary.metric.kind is MetricKind.PROPORTION)
-    return {"direction": primary.direction.value, "metric": primary.metric.id, "minimum_effect": effect}
-
-
-def _effect(effect: Margin, *, proportion: bool) -> str | msgspec.Raw:
-    value = exact(effect.value)
-    if effect.scale is Scale.RELATIVE:
-        return f"{plain(value * 100)}% relative"
-    return f"{plain(value * 100)}pp" if proportion else raw_number(value)

@@ -22,7 +22,11 @@ def unit_document(unit: Unit) -> Json:
     if unit.switchback is not None:
         window = unit.switchback
         found: Json = {"key": _source(unit.source), "window": f"{window.window}s"}
-        for key, seconds in (("offset", window.offset), ("washout", window.washout)):
+        for key, seconds in (
+            ("offset", window.offset),
+            ("washout", window.washout),
+            ("carryover", window.carryover),
+        ):
             if seconds:
                 found[key] = f"{seconds}s"
         return {"switchback": dict(sorted(found.items()))}

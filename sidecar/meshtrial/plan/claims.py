@@ -33,7 +33,7 @@ class Claim:
     sets: frozenset[str]
     """Headers that its arms set."""
     carriers: frozenset[str]
-    """Headers that carry its unit."""
+    """Headers that carry its unit, or the groups next to it."""
     strata: frozenset[str]
     """Headers that it records in clear."""
     reads: frozenset[str]
@@ -67,12 +67,13 @@ class Taken:
     strata: tuple[Source, ...]
     cohorts: tuple[Cohort, ...]
     """Those that have weights of their own."""
+    carriers: frozenset[str]
+    """Headers that carry its unit, or the groups next to it."""
 
 
 def claim_of(key: str, cursor: Cursor, taken: Taken) -> Claim:
     """The claim of the experiment at this place."""
-    match, unit = taken.match, taken.unit
-    carriers = headers_of(unit.source) | headers_of(unit.member) if unit else frozenset()
+    match = taken.match
     audiences = [taken.audience, *(cohort.audience for cohort in taken.cohorts)]
     sources = {*taken.strata}.union(*(sources_of(audience) for audience in audiences))
     matched = {name for name, _ in match.headers} if match else set()
@@ -81,16 +82,16 @@ def claim_of(key: str, cursor: Cursor, taken: Taken) -> Claim:
         cursor=cursor,
         match=match,
         wanted=wanted_of(match or Match(), taken.audience),
-        unit=unit,
+        unit=taken.unit,
         layer=taken.layer,
         slice=taken.slice,
         salt=taken.salt,
         control=taken.control,
         chooses=any(arm.cluster is not None for arm in taken.arms),
         sets=frozenset(name for arm in taken.arms for name, _ in arm.headers),
-        carriers=carriers,
+        carriers=taken.carriers,
         strata=frozenset(source.name for source in taken.strata),
-        reads=carriers.union(matched, _carrying(sources)),
+        reads=taken.carriers.union(matched, _carrying(sources)),
     )
 
 

@@ -149,16 +149,22 @@ class Cursor:
         self.fail(rule, f"no {what} `{name}` stands under {where}{hint}")
         return None
 
+    def between(self, low: Decimal, high: Decimal) -> float | None:
+        """A number between two bounds, which are excluded."""
+        number = self.number()
+        if number is None:
+            return None
+        if not low < number < high:
+            self.fail(Rule.RANGE, f"must be above {low} and below {high}, not {number}")
+            return None
+        return float(number)
+
     def boolean(self) -> bool | None:
         """`true` or `false`, in these words: not YAML 1.1's `yes` or `off`."""
         if isinstance(self.node, Scalar) and self.node.kind == "bool" and self.node.text in {"true", "false"}:
             return self.node.text == "true"
         self.fail(Rule.TYPE, f"expected `true` or `false`, found {_described(self.node)}")
         return None
-
-    def is_zero(self) -> bool:
-        """Whether the number 0 stands here."""
-        return isinstance(self.node, Scalar) and self.node.kind == "int" and self.node.text == "0"
 
     def as_key(self, key: str) -> "Cursor":
         """A cursor at this place that reads the key's text, for keys that are checked like values."""

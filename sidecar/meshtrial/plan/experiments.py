@@ -24,9 +24,10 @@ from meshtrial.plan.units import headers_of, read_unit
 REQUIRED = ("control", "arms", "decision")
 OPTIONAL = (
     "unit", "layer", "slice", "match", "audience", "strata", *HASHING, "ramp", "sticky", "paused", "killed",
-    "carry", "exposures", "outcomes",
+    "carry", "exposures", "outcomes", "neighbours",
 )  # fmt: skip
-LATER = ("rollout", "neighbours")
+LATER = ("rollout",)
+NEIGHBOURS = ("header",)
 MAX_STRATA = 8
 _SECRET = frozenset(["authorization", "cookie", "proxy-authorization"])
 
@@ -50,6 +51,7 @@ class _Traffic:
     slice: tuple[int, int] | None
     unit: Unit | None
     strata: tuple[Source, ...] | None
+    neighbours: Source | None
 
 
 def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Experiment | None, Claim]:
@@ -58,9 +60,9 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
     named = check_name(key, cursor)
     traffic = _traffic(cursor, fields, around)
     bucketing = read_bucketing(fields, default_salt=key)
-    decision = fields.read("decision", lambda c: read_decision(c, around.metrics))
+    decision = fields.read("decision", lambda c: read_decision(c, around.metrics, traffic.unit))
     buckets = bucketing.buckets if bucketing else None
-    carriers = _carriers(traffic.unit)
+    carriers = _carriers(traffic.unit, traffic.neighbours)
     read = fields.read("arms", lambda c: read_arms(c, buckets, carriers, around.cohorts)) or {}
     control = fields.read("control", lambda c: _control(c, read))
     ramp = fields.read("ramp", _ramp) if "ramp" in fields else Fraction(1)
@@ -84,6 +86,7 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
         control=control.arm if control else None,
         strata=traffic.strata or (),
         cohorts=weighed,
+        carriers=carriers,
     )
     claim = claim_of(key, cursor, taken)
     if traffic.match is None or traffic.audience is None or traffic.unit is None or traffic.strata is None:
@@ -93,6 +96,8 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
     if ramp is None or mode is None or sticky is None or carry is None or outcomes is None or not named:
         return None, claim
     if len(arms) != len(read) or ("exposures" in fields and exposures is None):
+        return None, claim
+    if "neighbours" in fields and traffic.neighbours is None:
         return None, claim
     experiment = Experiment(
         id=key,
@@ -108,6 +113,7 @@ def read_experiment(key: str, cursor: Cursor, around: Surroundings) -> tuple[Exp
         ramp=ramp,
         mode=mode,
         strata=traffic.strata,
+        neighbours=traffic.neighbours,
         sticky=sticky,
         carry=carry,
         exposures=exposures or Exposures.FIRST,
@@ -144,7 +150,8 @@ def _traffic(cursor: Cursor, fields: Fields, around: Surroundings) -> _Traffic:
             unit = fields.read("unit", read_unit)
         else:
             cursor.fail(Rule.KEY_MISSING, "the key `unit` is required, or `layer`, whose unit it then has")
-    return _Traffic(match, audience, layer, slice_, unit, strata)
+    neighbours = fields.read("neighbours", lambda c: _neighbours(c, unit))
+    return _Traffic(match, audience, layer, slice_, unit, strata, neighbours)
 
 
 def _layer(cursor: Cursor, layers: Mapping[str, Layer | None]) -> Layer | None:
@@ -152,8 +159,9 @@ def _layer(cursor: Cursor, layers: Mapping[str, Layer | None]) -> Layer | None:
     return layers.get(name) if name is not None else None
 
 
-def _carriers(unit: Unit | None) -> frozenset[str]:
-    return headers_of(unit.source) | headers_of(unit.member) if unit else frozenset()
+def _carriers(unit: Unit | None, neighbours: Source | None) -> frozenset[str]:
+    sources = (unit.source, unit.member, neighbours) if unit else (neighbours,)
+    return frozenset[str]().union(*map(headers_of, sources))
 
 
 def _weighed(arms: Iterable[WeighedArm], cohorts: Cohorts) -> tuple[Cohort, ...]:
@@ -207,6 +215,21 @@ def _check_carry(fields: Fields, unit: Unit | None, *, carry: bool) -> None:
 def _response_outcomes(cursor: Cursor) -> bool | None:
     fields = cursor.fields(("response_header",))
     return fields.read("response_header", Cursor.boolean)
+
+
+def _neighbours(cursor: Cursor, unit: Unit | None) -> Source | None:
+    name = cursor.fields(NEIGHBOURS).read("header", read_header)
+    if unit is None or name is None:
+        return None
+    if unit.group_kind is None:
+        cursor.fail(Rule.NEIGHBOURS, "neighbours are groups: the experiment's unit must be a `group`")
+        return None
+    if name in _carriers(unit, None):
+        cursor.fail(
+            Rule.NEIGHBOURS, f"`{name}` carries the unit: its neighbours stand in a header of their own"
+        )
+        return None
+    return Source(Carrier.HEADER, name)
 
 
 def _strata(cursor: Cursor) -> tuple[Source, ...] | None:

@@ -119,6 +119,8 @@ class Experiment:
     mode: Mode
     strata: tuple[Source, ...]
     """Recorded with every exposure."""
+    neighbours: Source | None
+    """Header that lists the groups next to the request's own, separated by commas; None but for groups."""
     sticky: bool
     """A unit keeps its first arm for the experiment's life."""
     carry: bool

@@ -80,7 +80,8 @@ def _sorted(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _sources(experiment: Experiment) -> set[Source]:
     unit = experiment.unit
-    found = {unit.source, *experiment.strata, *([unit.member] if unit.member else [])}
+    further = {unit.member, experiment.neighbours} - {None}
+    found = {unit.source, *experiment.strata, *(source for source in further if source)}
     audiences = [experiment.audience, *(s.cohort.audience for s in experiment.splits if s.cohort)]
     return found.union(*(sources_of(audience) for audience in audiences))
 

@@ -39,6 +39,8 @@ class Switchback:
     """Seconds after a multiple of `window` since 1970 at which windows begin, 0..window-1."""
     washout: int
     """Seconds at the start of a window that are not analysed, 0..window-1."""
+    carryover: int = 0
+    """Seconds for which an arm may go on to act after its window has ended, 0 or more; assigns nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from meshtrial.plan.cursor import Cursor, Fields
 from meshtrial.plan.problems import Rule
-from meshtrial.plan.scalars import read_duration
+from meshtrial.plan.scalars import read_duration, read_duration_or_0
 from meshtrial.plan.sources import CARRIERS, read_source
 from meshtrial.plan.traffic import REQUEST, Carrier, Source, Switchback, Unit
 
@@ -93,22 +93,20 @@ def _mint(cursor: Cursor) -> int | None:
 
 
 def _switchback(cursor: Cursor) -> Unit | None:
-    fields = cursor.fields(("key", "window"), ("offset", "washout"))
+    fields = cursor.fields(("key", "window"), ("offset", "washout", "carryover"))
     key = fields.read("key", _coming_again)
     window = fields.read("window", read_duration)
-    offset = fields.read("offset", _duration_or_0) if "offset" in fields else 0
-    washout = fields.read("washout", _duration_or_0) if "washout" in fields else 0
-    if key is None or window is None or offset is None or washout is None:
+    offset, washout, carryover = (
+        fields.read(name, read_duration_or_0) if name in fields else 0
+        for name in ("offset", "washout", "carryover")
+    )
+    if key is None or window is None or offset is None or washout is None or carryover is None:
         return None
     for name, seconds in (("offset", offset), ("washout", washout)):
         if seconds >= window:
             fields[name].fail(Rule.DURATION, f"`{name}` must be shorter than the window")
             return None
-    return Unit(key, switchback=Switchback(window, offset, washout))
-
-
-def _duration_or_0(cursor: Cursor) -> int | None:
-    return 0 if cursor.is_zero() else read_duration(cursor)
+    return Unit(key, switchback=Switchback(window, offset, washout, carryover))
 
 
 def headers_of(source: Source | None) -> frozenset[str]:

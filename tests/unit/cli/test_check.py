@@ -61,6 +61,9 @@ def test_json_says_all_that_the_plan_means() -> None:
         "plan": load(MINIMAL.read_text("utf-8"), "minimal.yaml").digest,
         "error": None,
         "problems": [],
+        "metrics": [
+            {"metric": "conversion", "kind": "proportion", "outcome": "purchase", "window": "604800s"}
+        ],
         "layers": [],
         "cohorts": [],
         "experiments": [
@@ -83,6 +86,7 @@ def test_json_says_all_that_the_plan_means() -> None:
                 "exposures": "first",
                 "response_outcomes": False,
                 "strata": [],
+                "neighbours": None,
                 "arms": [
                     {
                         "arm": "v2",
@@ -123,12 +127,87 @@ def test_json_says_all_that_the_plan_means() -> None:
                             "minimum_effect": 0.02,
                             "scale": "absolute",
                             "window": 604_800,
+                            "require_above": None,
                         }
                     ],
+                    "guardrails": [],
+                    "secondary": [],
+                    "lateness": 3600,
+                    "gatekeeping": False,
+                    "looks": None,
+                    "boundary": None,
+                    "futility": None,
                 },
             }
         ],
     }
+
+
+INFERENCE = PLANS / "good" / "inference.yaml"
+
+
+def test_methods_looks_guardrails_and_secondaries_are_shown() -> None:
+    lines = run(INFERENCE).splitlines()
+
+    for line in (
+        "judged at any time on conversion, planned for 40,000 units over at least 7 days",
+        "judged once on orders, after 2,000 units over at least 14 days",
+        (
+            "judged at 5 looks (20%, 40%, 60%, 80%, 100% of the units) on conversion, orders, ctr, in this "
+            "order, at the latest after 40,000 units over at least 14 days"
+        ),
+        "boundary of Wang-Tsiatis 0.25",
+        "stops early for futility: beta spent as Hwang-Shih-DeCani -2",
+        "must surpass control in conversion by 0.5% of control's value, ctr by 0.001",
+        (
+            "guardrails: error_rate up by less than 0.005, latency_p95 up by less than 10% of control's "
+            "value, retention down by less than 1pp, latency up by less than 20"
+        ),
+        "looked at too: basket, revenue (up), profit",
+        "outcomes count until 0 seconds after a window's end",
+        "outcomes count until 2 hours after a window's end",
+        "judged every 7 days on revenue, at the latest after 40,000 units over at least 14 days",
+        "alpha spent as Hwang-Shih-DeCani -4",
+        "neighbours of its group: header x-neighbours",
+    ):
+        assert line in lines
+    assert any(line.endswith("windows of 30 minutes, carried over for 30 minutes") for line in lines)
+
+
+def test_json_has_metrics_methods_looks_guardrails_and_secondaries() -> None:
+    (document,) = json.loads(run("--json", INFERENCE))["plans"]
+    metrics = {found["metric"]: found for found in document["metrics"]}
+    decisions = {found["experiment"]: found["decision"] for found in document["experiments"]}
+    planned, uneven, weekly = (decisions[f"{name}-looks"] for name in ("planned", "uneven", "weekly"))
+
+    assert metrics["latency_p95"] == {
+        "metric": "latency_p95", "kind": "quantile", "q": 0.95, "request": "duration_ms", "window": "86400s",
+    }  # fmt: skip
+    assert (planned["method"], planned["lateness"], planned["gatekeeping"]) == ("group_sequential", 0, True)
+    assert planned["looks"] == {"shares": [0.2, 0.4, 0.6, 0.8, 1], "every": None}
+    assert planned["boundary"] == {"shape": "wang_tsiatis", "parameter": 0.25, "spending": False}
+    assert planned["futility"] == {"shape": "hwang_shih_decani", "parameter": -2, "spending": True}
+    assert [found["require_above"] for found in planned["primary"]] == [
+        {"value": 0.005, "scale": "relative"},
+        None,
+        {"value": 0.001, "scale": "absolute"},
+    ]
+    assert planned["guardrails"][:2] == [
+        {"metric": "error_rate", "direction": "down", "margin": 0.005, "scale": "absolute"},
+        {"metric": "latency_p95", "direction": "down", "margin": 0.1, "scale": "relative"},
+    ]
+    assert planned["secondary"] == [
+        {"metric": "basket", "direction": None},
+        {"metric": "revenue", "direction": "up"},
+        {"metric": "profit", "direction": None},
+    ]
+    assert uneven["looks"] == {"shares": [0.25, 0.5, 1], "every": None}
+    assert weekly["looks"] == {"shares": [], "every": 604_800}
+    assert weekly["boundary"] == {"shape": "hwang_shih_decani", "parameter": -4, "spending": True}
+    assert (decisions["any-time"]["method"], decisions["any-time"]["looks"]) == ("sequential", None)
+    assert {found["experiment"]: found["neighbours"] for found in document["experiments"]}[
+        "weekly-looks"
+    ] == ("header:x-neighbours")
 
 
 def whole(tmp_path: Path) -> Path:
@@ -250,7 +329,7 @@ def test_json_holds_the_problems_too(capsys: pytest.CaptureFixture[str]) -> None
         "message": "must be a whole number from 2 to 2,147,483,648, not 4,294,967,296",
     }
     assert absent["error"] == "the plan absent.yaml cannot be read: No such file or directory"
-    assert [absent[key] for key in ("problems", "layers", "cohorts", "experiments")] == [[]] * 4
+    assert [absent[key] for key in ("problems", "metrics", "layers", "cohorts", "experiments")] == [[]] * 5
     assert good["error"] is None
 
 

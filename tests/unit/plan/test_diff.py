@@ -149,14 +149,71 @@ def test_a_sticky_experiment_keeps_those_whom_it_has_met() -> None:
     assert warned(found) == ["sticky"]
 
 
-def test_another_rule_of_decision_is_warned_of() -> None:
-    old = plan()
-    decision = {
-        "method": "fixed", "alpha": 0.1, "power": 0.8, "planned_units": 8876, "minimum_duration": "14d",
-        "primary": [{"metric": "conversion", "direction": "up", "minimum_effect": "2pp"}],
-    }  # fmt: skip
+RULE: dict[str, Any] = {
+    "method": "group_sequential", "alpha": 0.05, "power": 0.8, "planned_units": 8876, "looks": 5,
+    "minimum_duration": "14d",
+    "primary": [{"metric": "conversion", "direction": "up", "minimum_effect": "2pp"}],
+    "guardrails": [{"metric": "errors", "direction": "down", "margin": "0.5pp"}],
+}  # fmt: skip
+METRICS: dict[str, Any] = {
+    "conversion": {"kind": "proportion", "outcome": "purchase", "window": "7d"},
+    "errors": {"kind": "ratio", "request": "error", "window": "1d"},
+    "visits": {"kind": "count", "outcome": "visit", "window": "1d"},
+}
 
-    assert warned(change(old, plan(decision=decision))) == ["decision-rule"]
+
+def judged(rule: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None, **keys: Any) -> Plan:
+    """A plan by `RULE` and `METRICS`, but for these keys of the rule and these metrics."""
+    return plan(decision=RULE | (rule or {}), sections={"metrics": METRICS | (metrics or {})}, **keys)
+
+
+PRIMARY = RULE["primary"][0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "metrics", "differing"),
+    [
+        ({"alpha": 0.1}, {}, "`alpha` differs"),
+        ({"lateness": "0s", "planned_units": 9000}, {}, "`planned_units` and `lateness` differ"),
+        ({"looks": [*["20%", "40%"], "100%"]}, {}, "`looks` differs"),
+        ({"spending": "pocock"}, {}, "`spending` differs"),
+        ({"boundary": "pocock"}, {}, "`boundary` differs"),
+        ({"primary": [{**PRIMARY, "direction": "down"}]}, {}, "`primary` differs"),
+        (
+            {"guardrails": [{"metric": "errors", "direction": "down", "margin": 0.01}]},
+            {},
+            "`guardrails` differs",
+        ),
+        ({"secondary": ["visits"]}, {}, "`secondary` differs"),
+        ({}, {"conversion": {**METRICS["conversion"], "window": "8d"}}, "metric `conversion` differs"),
+        ({}, {"errors": {**METRICS["errors"], "covariate": "7d"}}, "metric `errors` differs"),
+    ],
+)
+def test_a_changed_rule_is_an_amendment_that_names_what_differs(
+    rule: dict[str, Any], metrics: dict[str, Any], differing: str
+) -> None:
+    found = change(judged(), judged(rule, metrics))
+
+    assert warned(found) == ["decision-rule"]
+    assert found.warnings[0].consequence == (
+        f"{differing}: an amendment, since from then on the trial is judged by a rule made after the data "
+        "began, for which no error rate is known to hold"
+    )
+    assert (found.moves, found.old_phase) == ((), found.new_phase)
+
+
+def test_a_metric_that_no_rule_names_is_no_amendment() -> None:
+    assert change(judged(), judged(metrics={"visits": METRICS["errors"]})).kind == "same"
+
+
+def test_what_is_analysed_of_a_switchback_is_an_amendment_too() -> None:
+    def switched(**keys: str) -> Plan:
+        return plan(unit={"switchback": {"key": {"header": "x-city"}, "window": "1h", **keys}})
+
+    found = change(switched(), switched(carryover="30m"))
+
+    assert [w.consequence.partition(":")[0] for w in found.warnings] == ["`carryover` differs"]
+    assert found.old_phase == found.new_phase
 
 
 def test_experiments_that_come_and_go_are_told_and_the_rest_is_left_alone() -> None:

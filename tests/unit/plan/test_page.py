@@ -7,7 +7,18 @@ import pytest
 
 from meshtrial.errors import PlanError
 from meshtrial.names import Reason
-from meshtrial.plan import arms, audience, decision, experiments, layers, load, matching, metrics, units
+from meshtrial.plan import (
+    arms,
+    audience,
+    decision,
+    experiments,
+    layers,
+    load,
+    matching,
+    metrics,
+    roles,
+    units,
+)
 from meshtrial.plan.problems import Rule
 
 PAGE = (Path(__file__).parents[3] / "docs" / "plan.md").read_text("utf-8")
@@ -23,18 +34,15 @@ SUPPORTED = {
     "`audience`": (*audience.OPERATORS, *audience.ALONE),
     "An arm": (*arms.REQUIRED, *arms.OPTIONAL),
     "A layer": (*layers.REQUIRED, *layers.OPTIONAL),
-    "The decision": decision.REQUIRED,
-    "An entry of `primary`": decision.PRIMARY,
+    "The decision": (*decision.REQUIRED, *decision.OPTIONAL),
+    "An entry of `primary`": (*roles.PRIMARY, *roles.OPTIONAL_PRIMARY),
+    "An entry of `guardrails`": roles.GUARDRAIL,
 }
 RESERVED = {
     "the document": load.LATER,
-    "a metric": metrics.LATER,
-    "`window` of a metric": metrics.LATER_WINDOW,
-    "`kind` of a metric": metrics.LATER_KINDS,
     "an experiment": experiments.LATER,
     "the decision": decision.LATER,
-    "`method` of a decision": decision.LATER_METHODS,
-    "an entry of `primary`": decision.LATER_PRIMARY,
+    "an entry of `primary`": roles.LATER_PRIMARY,
 }
 
 
@@ -52,6 +60,9 @@ def test_required_keys_are_told_from_the_others() -> None:
         "An experiment": experiments.REQUIRED,
         "An arm": arms.REQUIRED,
         "A layer": layers.REQUIRED,
+        "The decision": decision.REQUIRED,
+        "An entry of `primary`": roles.PRIMARY,
+        "An entry of `guardrails`": roles.GUARDRAIL,
     }.items():
         rows = re.findall(r"^\| `(\w+)` \|[^|]*\| required \|", SECTIONS[section], flags=re.MULTILINE)
         assert sorted(rows) == sorted(keys)
