@@ -72,21 +72,22 @@ def test_the_test_of_proportions_is_cochrans_where_the_arms_have_one_share() -> 
     assert found.effect == pytest.approx(np.mean([20 / 400, -10 / 400, 15 / 400]))
 
 
-def test_the_interval_of_proportions_is_the_one_recovered_from_wilsons_limits() -> None:
+def test_the_interval_of_proportions_is_newcombes_of_as_many_units_as_the_variances_are_worth() -> None:
     tables = [(400, 40, 100, 16), (90, 45, 810, 380)]
     found = estimated(compare_stratified_proportions(of_proportions(*tables), 0.05))
 
-    sizes = np.array([500, 900]) / 1400
-    lower = upper = effect = 0.0
-    for weight, (n0, x0, n1, x1) in zip(sizes, tables, strict=True):
-        for coefficient, n, x in ((weight, n1, x1), (-weight, n0, x0)):
-            limits = [coefficient * limit for limit in proportion_confint(x, n, 0.05, "wilson")]
-            effect += coefficient * x / n
-            lower += (coefficient * x / n - min(limits)) ** 2
-            upper += (max(limits) - coefficient * x / n) ** 2
-    assert (found.interval.low, found.interval.high) == pytest.approx(
-        (effect - math.sqrt(lower), effect + math.sqrt(upper))
-    )
+    shares = np.array([500, 900]) / 1400
+    values, limits = [], []
+    for n, x in (([400, 90], [40, 45]), ([100, 810], [16, 380])):
+        p = np.array(x) / n
+        value = float(shares @ p)
+        units = value * (1 - value) / float(shares**2 @ (p * (1 - p) / n))
+        values.append(value)
+        limits.append(proportion_confint(value * units, units, 0.05, "wilson"))
+    effect = values[1] - values[0]
+    below = math.hypot(values[1] - limits[1][0], limits[0][1] - values[0])
+    above = math.hypot(limits[1][1] - values[1], values[0] - limits[0][0])
+    assert (found.interval.low, found.interval.high) == pytest.approx((effect - below, effect + above))
 
 
 def test_one_stratum_gives_the_plain_comparison() -> None:
