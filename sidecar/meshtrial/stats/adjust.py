@@ -126,9 +126,10 @@ def adjusted_contrast(control: Joint, treatment: Joint, slopes: Slopes) -> Contr
     )
     if isinstance(found, NotEstimable):
         return found
-    apart = b1 - b0
-    within = (control.scatter() + treatment.scatter())[1:, 1:] / (units - 2)
-    of_centre = float(apart @ within @ apart) / units
+    of_centre = 0.0
+    if (apart := b1 - b0).any():
+        within = (control.scatter() + treatment.scatter())[1:, 1:] / (units - 2)
+        of_centre = float(apart @ within @ apart) / units
     return replace(
         found,
         method=f"{found.method}, {slopes.method}",

@@ -108,9 +108,9 @@ class Joint:
     def squares(self) -> Array:
         """`products` as a symmetric matrix, shape (variables, variables)."""
         p = self.variables
-        matrix = np.zeros((p, p))
-        matrix[np.triu_indices(p)] = self.products
-        return matrix + np.triu(matrix, 1).T
+        return np.array(
+            [[self.products[_place(min(i, j), max(i, j), p)] for j in range(p)] for i in range(p)]
+        )
 
     def scatter(self) -> Array:
         """Sums of products about the means rather than the shifts, shape (variables, variables)."""
@@ -148,15 +148,15 @@ class Joint:
         shifts = np.asarray(values, float) + a @ (np.array(self.shifts) - np.asarray(origin, float))
         totals, squares = a @ np.array(self.totals), a @ present @ a.T
         of_means = np.outer(totals, totals) / max(1, self.units)
-        summed = np.einsum("ki,ij,kj->k", abs(a), abs(present), abs(a))
+        summed = (abs(a) @ abs(present) * abs(a)).sum(axis=1)
         flat = (squares - of_means).diagonal() <= RESOLUTION * summed
         squares = np.where(flat[:, None] | flat[None, :], of_means, squares)
         return Joint._of_sums(tuple(map(float, shifts)), self.units, totals, squares)
 
     @classmethod
     def _of_sums(cls, shifts: tuple[float, ...], units: int, totals: Array, squares: Array) -> Self:
-        upper = squares[np.triu_indices(len(shifts))]
-        return cls(shifts, units, tuple(map(float, totals)), tuple(map(float, upper)))
+        upper = (value for i, row in enumerate(squares.tolist()) for value in row[i:])
+        return cls(shifts, units, tuple(totals.tolist()), tuple(upper))
 
 
 def _place(i: int, j: int, variables: int) -> int:
