@@ -1,23 +1,95 @@
 """Groups and switchbacks of a look -> one metric of each arm beside control."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from meshtrial.analysis.blocks import Block, blocks_of
 from meshtrial.analysis.gathered import Gathered
 from meshtrial.analysis.measured import Key, Measured
 from meshtrial.analysis.timeline import Look
 from meshtrial.analysis.units import Trial
-from meshtrial.plan.inference import Metric
+from meshtrial.analysis.variables import variables_of
+from meshtrial.plan.inference import Metric, MetricKind
+from meshtrial.stats.burn_in import burn_in
+from meshtrial.stats.clusters import Clusters, cluster_contrast
+from meshtrial.stats.contrast import Contrast, combine
 from meshtrial.stats.estimate import NotEstimable
+from meshtrial.stats.proportion import Proportion
 from meshtrial.store.engine import Engine
 
 
 def measured_groups(
     engine: Engine, trial: Trial, gathered: Gathered, metric: Metric, look: Look
 ) -> Mapping[Key, Measured]:
+    """Groups as clusters, within cohorts that have weights of their own."""
+    experiment = trial.experiment
+    columns = [gathered.columns[variable] for variable in variables_of(metric)]
+    blocks = blocks_of(engine, trial, columns, look.cut) if columns else ()
     return {
-        (metric.id, arm.id): Measured(NotEstimable("todo"), 0, 0, 0.0)
-        for arm in trial.experiment.treatments()
+        (metric.id, arm.id): _groups(metric, blocks, experiment.control.id, arm.id)
+        for arm in experiment.treatments()
     }
 
 
-measured_switchback = measured_groups
+def _groups(metric: Metric, blocks: Sequence[Block], control: str, treatment: str) -> Measured:
+    own = [block for block in blocks if block.arm in {control, treatment}]
+    n0, n1 = (sum(block.units for block in own if block.arm == arm) for arm in (control, treatment))
+    time = n0 * n1 / (n0 + n1) if n0 and n1 else 0.0
+    plain: list[tuple[float, Contrast]] = []
+    adjusted: list[tuple[float, Contrast]] = []
+    for cohort in sorted({block.cohort for block in own}):
+        of_arm = [[b for b in own if b.cohort == cohort and b.arm == arm] for arm in (control, treatment)]
+        weight = sum(block.units for block in blocks if block.cohort == cohort)
+        one, other = (_clusters(metric, arm) for arm in of_arm)
+        contrast = cluster_contrast(one, other)
+        if isinstance(contrast, NotEstimable):
+            return Measured(contrast, n0, n1, time)
+        adjusted.append((weight, contrast))
+        bare = cluster_contrast(replace(one, covariates=_NONE), replace(other, covariates=_NONE))
+        if isinstance(bare, Contrast):
+            plain.append((weight, bare))
+    found = combine(adjusted)
+    early = _too_early(metric, own, control, treatment)
+    if not metric.covariates or isinstance(found, NotEstimable):
+        return Measured(found, n0, n1, time, too_early=early)
+    without = combine(plain)
+    removed = 1 - (found.error / without.error) ** 2 if isinstance(without, Contrast) else None
+    return Measured(found, n0, n1, time, without, removed, too_early=early)
+
+
+_NONE = np.empty((0, 0))
+
+
+def _clusters(metric: Metric, blocks: Sequence[Block]) -> Clusters:
+    """Sums by units, of a ratio by the sums of its denominators; covariates as means of the cluster."""
+    totals = np.array([block.totals for block in blocks], float).reshape(len(blocks), -1)
+    units = np.array([block.units for block in blocks], float)
+    if not len(blocks):
+        return Clusters(np.empty(0), np.empty(0))
+    if metric.kind is MetricKind.RATIO:
+        return Clusters(totals[:, 0], totals[:, 1])
+    covariates = totals[:, 1:] / units[:, None] if totals.shape[1] > 1 else _NONE
+    return Clusters(totals[:, 0], units, covariates)
+
+
+def _too_early(metric: Metric, blocks: Sequence[Block], control: str, treatment: str) -> NotEstimable | None:
+    """Of a proportion, too few units with the outcome; clusters are few enough to be t-distributed anyway."""
+    if metric.kind is not MetricKind.PROPORTION:
+        return None
+    one, other = (
+        Proportion(
+            sum(block.units for block in blocks if block.arm == arm),
+            round(sum(block.totals[0] for block in blocks if block.arm == arm)),
+        )
+        for arm in (control, treatment)
+    )
+    return burn_in(one, other)
+
+
+def measured_switchback(
+    engine: Engine, trial: Trial, gathered: Gathered, metric: Metric, look: Look
+) -> Mapping[Key, Measured]:
+    """Windows of keys, by Horvitz and Thompson's estimator."""
+    raise NotImplementedError

@@ -29,6 +29,8 @@ class Gathered:
     """By metric id, of the units analysed; none of a quantile."""
     caps: Mapping[str, float]
     """By metric id: what a value counted as at most, where the plan gives a share."""
+    columns: Mapping[Variable, str]
+    """What each variable is in SQL, from the tables `analysed` and `unit_values`."""
 
 
 def keep_units(engine: Engine, trial: Trial, eligible: Sequence[Eligible]) -> None:
@@ -51,7 +53,7 @@ def gather_cells(engine: Engine, trial: Trial) -> Gathered:
     metrics = trial.experiment.decision.metrics()
     variables = all_variables(metrics)
     if not variables or not analysed:
-        return Gathered(exposed, analysed, {metric.id: {} for metric in metrics}, {})
+        return Gathered(exposed, analysed, {metric.id: {} for metric in metrics}, {}, {})
     engine.keep("unit_values", values_query(trial, variables))
     limits = [_cap(engine, trial, i, variable) for i, variable in enumerate(variables)]
     columns = capped(variables, limits)
@@ -73,7 +75,7 @@ def gather_cells(engine: Engine, trial: Trial) -> Gathered:
         for number in of_metric[metric.id][:1]
         if (limit := limits[number]) is not None
     }
-    return Gathered(exposed, analysed, cells, caps)
+    return Gathered(exposed, analysed, cells, caps, dict(zip(variables, columns, strict=True)))
 
 
 def _counts(engine: Engine, table: str) -> Counts:

@@ -63,7 +63,11 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
         plan.digest,
         experiment,
     )
-    keep_units(engine, trial, eligible(history, experiment, rule.closing(), clock.period))
+    compared = eligible(history, experiment, rule.closing(), clock.period)
+    if experiment.unit.group_kind is not None or experiment.unit.switchback is not None:
+        # A group may be control's in one phase and an arm's in the next: it is then in neither.
+        compared = tuple(row for row in compared if row.phase == experiment.phase)
+    keep_units(engine, trial, compared)
     gathered = gather_cells(engine, trial)
     timeline = timeline_of(gathered.analysed, rule, clock, now)
     looks = tuple(measure(engine, trial, gathered, look, clock) for look in timeline.looks)
