@@ -47,7 +47,10 @@ def parts_us(plan: Plan, directory: Path) -> dict[str, float]:
     requests = [read_request(message, in_force.needs)[0] for message in parsed]
     decisions = [decide(request, plan) for request in requests]
     pseudonyms = [key.pseudonym("header:x-user-id", str(number).encode()) for number in range(_CALLS)]
-    exposures = [exposure_attributes(decision[0], plan, Plane.EXT_PROC, key) for decision in decisions]
+    exposures = [
+        exposure_attributes(decision[0], pseudonym, plan, Plane.EXT_PROC, key)
+        for decision, pseudonym in zip(decisions, pseudonyms, strict=True)
+    ]
     timing = Timing(time.time_ns(), time.time_ns())
     plain = Baseline(plan, secret)
     delivery = Delivery(Spool(directory / "spool"), lambda _: Sent())
@@ -71,7 +74,7 @@ def parts_us(plan: Plan, directory: Path) -> dict[str, float]:
             "decision to answer's bytes": _best(lambda i: answers.answer(decisions[i], pseudonyms[i])),
             "counters": _best(lambda i: counters.decided(decisions[i], 1000)),
             "exposure's attributes": _best(
-                lambda i: exposure_attributes(decisions[i][0], plan, Plane.EXT_PROC, key)
+                lambda i: exposure_attributes(decisions[i][0], pseudonyms[i], plan, Plane.EXT_PROC, key)
             ),
             "exposure's span to bytes": _best(
                 lambda i: span_record(SpanName.EXPOSURE, exposures[i], _PARENT, os.urandom(24), timing)

@@ -121,7 +121,7 @@ class Session:
         met = meeting(assignment, pseudonym, timing.start)
         if first_only and met in desk.recent:
             return
-        attributes = exposure_attributes(assignment, self._in_force.plan, Plane.EXT_PROC, desk.key)
+        attributes = exposure_attributes(assignment, pseudonym, self._in_force.plan, Plane.EXT_PROC, desk.key)
         if desk.recorder.record(attributes, self._traceparent, timing) and first_only:
             desk.recent.add(met)
 

@@ -20,9 +20,12 @@ def unit_pseudonym(assignment: Assignment, key: PseudonymKey) -> str | None:
     return None if isinstance(unit, NoUnit) else key.pseudonym(assignment.experiment.unit.kind, unit)
 
 
-def exposure_attributes(assignment: Assignment, plan: Plan, plane: Plane, key: PseudonymKey) -> Attributes:
+def exposure_attributes(
+    assignment: Assignment, pseudonym: str | None, plan: Plan, plane: Plane, key: PseudonymKey
+) -> Attributes:
     """What the span says; without a unit there is no pseudonym and nobody was exposed.
 
+    The pseudonym is that of `unit_pseudonym`, which whoever answers the request has already.
     Names: `feature_flag.*` as OpenTelemetry's semantic conventions define them, `meshtrial.*` as
     `protos/CONTRACT.md` does. Strata are recorded in clear: a plan names what is no secret.
     """
@@ -38,9 +41,8 @@ def exposure_attributes(assignment: Assignment, plan: Plan, plane: Plane, key: P
         Attribute.EXPOSED: assignment.exposed,
         Attribute.PLANE: plane.value,
     }
-    unit = unit_pseudonym(assignment, key)
-    if unit is not None:
-        attributes[Attribute.CONTEXT_ID] = unit
+    if pseudonym is not None:
+        attributes[Attribute.CONTEXT_ID] = pseudonym
         attributes[Attribute.KEY_ID] = key.id
     group_kind = experiment.unit.group_kind
     if group_kind is not None and not isinstance(subject.hashed, NoUnit):

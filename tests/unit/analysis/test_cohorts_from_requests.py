@@ -42,12 +42,13 @@ def test_users_of_two_cohorts_whom_no_model_moves_show_no_effect() -> None:
         cohort = "enterprise" if user % 4 == 0 else "free"
         headers = {"x-user-id": [f"user-{user}".encode()], "x-plan": [cohort.encode()]}
         [assignment] = decide(Request("/recommend", "", headers), PLAN)
-        add(SpanName.EXPOSURE, exposure_attributes(assignment, PLAN, Plane.EXT_PROC, KEY), START)
+        unit = unit_pseudonym(assignment, KEY)
+        add(SpanName.EXPOSURE, exposure_attributes(assignment, unit, PLAN, Plane.EXT_PROC, KEY), START)
         buys = chance.random() < RATES[cohort]
         bought[assignment.arm.id].append(buys)
         if buys:
             outcome: Attributes = {
-                "feature_flag.context.id": unit_pseudonym(assignment, KEY) or "",
+                "feature_flag.context.id": unit or "",
                 "meshtrial.unit.kind": "header:x-user-id",
                 "meshtrial.key.id": KEY.id,
                 "meshtrial.outcome.name": "purchase",

@@ -47,7 +47,8 @@ def assigned(plan: Plan, context: Context = EMPTY, **headers: str) -> Assignment
 
 
 def recorded(plan: Plan, context: Context = EMPTY, **headers: str) -> Attributes:
-    return exposure_attributes(assigned(plan, context, **headers), plan, Plane.EXT_PROC, KEY)
+    assignment = assigned(plan, context, **headers)
+    return exposure_attributes(assignment, unit_pseudonym(assignment, KEY), plan, Plane.EXT_PROC, KEY)
 
 
 def test_a_plain_split_records_what_it_always_did() -> None:
