@@ -104,7 +104,7 @@ class Session:
         if in_force.needs.response and wants_response(decision):
             self._decision = decision
             answer += SEE_RESPONSE
-        for assignment in decision:  # before any is recorded: where one cannot be kept, none was served
+        for assignment in decision:  # within the time that is recorded: it may wait for the file
             keep_first(assignment, desk.sticky, desk.key)
         timing = Timing(start, desk.now())
         for assignment, pseudonym in zip(decision, pseudonyms, strict=True):
