@@ -35,6 +35,15 @@ def test_the_digest_is_the_sha256_of_the_canonical_document_which_is_json(plan: 
 
 
 @SLOW
+@given(plans(), st.text(max_size=3))
+def test_an_experiment_is_found_by_its_own_id_and_by_none_that_is_like_it(plan: Plan, near: str) -> None:
+    by_id = {experiment.id: experiment for experiment in plan.experiments}
+    asked = [other for own in by_id for other in (own, own + near, near + own, own[:-1])]
+
+    assert [plan.experiment(other) for other in [*asked, near]] == [by_id.get(o) for o in [*asked, near]]
+
+
+@SLOW
 @given(plan_documents(), st.randoms(use_true_random=False))
 def test_the_order_of_keys_does_not_matter_except_for_arms_and_cohorts(
     document: Document, chance: random.Random

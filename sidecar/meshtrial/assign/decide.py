@@ -162,8 +162,8 @@ def _taken_elsewhere(experiment: Experiment, subject: Subject, plan: Plan, conte
         return False
     asked = [
         other
-        for other in plan.experiments
-        if (other.id in context.forced or other.id in context.carried)
+        for signed in sorted(context.forced.keys() | context.carried.keys())
+        if (other := plan.experiment(signed)) is not None
         and other.layer == experiment.layer
         and other.mode is Mode.RUNNING
     ]

@@ -3,6 +3,7 @@
 Built by `meshtrial.plan.load`; nothing else makes one, so a Plan that exists is valid.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -181,4 +182,6 @@ class Plan:
 
     def experiment(self, experiment_id: str) -> Experiment | None:
         """The experiment of this id, None where there is none."""
-        return next((e for e in self.experiments if e.id == experiment_id), None)
+        at = bisect_left(self.experiments, experiment_id, key=lambda experiment: experiment.id)
+        found = self.experiments[at] if at < len(self.experiments) else None
+        return found if found is not None and found.id == experiment_id else None
