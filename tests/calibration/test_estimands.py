@@ -129,16 +129,16 @@ def test_over_small_strata_the_ratio_of_weighted_means_covers_and_the_mean_of_ra
 
 
 def test_fiellers_interval_errs_equally_on_both_sides_and_the_delta_methods_does_not() -> None:
-    """Control is 4 of its errors away from 0, the share is 50%."""
+    """Control is 6 of its errors away from 0, the share is 50%."""
     rng = np.random.default_rng(20_273)
-    control, treatment = rng.normal(1, 0.25, RUNS), rng.normal(1.5, 0.25, RUNS)
+    control, treatment = rng.normal(6, 1, RUNS), rng.normal(9, 1, RUNS)
     below = above = delta_below = delta_above = 0
     for m0, m1 in zip(control.tolist(), treatment.tolist(), strict=True):
-        found = fieller(Contrast("", m0, m1 - m0, 0.25, 0.25, math.inf, 9, 9), Z)
+        found = fieller(Contrast("", m0, m1 - m0, 1.0, 1.0, math.inf, 9, 9), Z)
         if isinstance(found, Interval):
             below += found.high < 0.5
             above += found.low > 0.5
-        half = Z * math.sqrt(0.25**2 / m0**2 + m1**2 * 0.25**2 / m0**4)
+        half = Z * math.sqrt(1 / m0**2 + m1**2 / m0**4)
         delta_below += m1 / m0 - 1 + half < 0.5
         delta_above += m1 / m0 - 1 - half > 0.5
 

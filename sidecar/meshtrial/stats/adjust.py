@@ -41,6 +41,8 @@ class Fit:
     latter is the mean over allocations for normal covariates: an arm's mean is off the centre with variance
     s Sx / n, and a Wishart matrix of f degrees of freedom has the mean inverse 1 / (f - k - 1).
     """
+    noise: float = 0.0
+    """What b' Sx b is larger by, on average, than with the true slopes: k / (f - k - 1) residual variances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ def adjusted_contrast(control: Joint, treatment: Joint, slopes: Slopes) -> Contr
 
     The variance of an arm is that of its residuals. Where the arms' slopes b0 and b1 differ, the effect
     depends on the covariates' mean, which is known with an error only: (b1 - b0)' Sx (b1 - b0) / n is added
-    to the treatment's variance, Sx being the covariates' covariance within arms and n the units of both.
+    to the treatment's variance, less what of it is the slopes' own noise; Sx is the covariates' covariance
+    within arms and n the units of both.
 
     The error of that mean itself moves both arms' values alike and is in neither's: it cancels in the effect.
     In a share of control's value it does not quite: the variance lacks the covariates' part of it times the
@@ -129,7 +132,8 @@ def adjusted_contrast(control: Joint, treatment: Joint, slopes: Slopes) -> Contr
     of_centre = 0.0
     if (apart := b1 - b0).any():
         within = (control.scatter() + treatment.scatter())[1:, 1:] / (units - 2)
-        of_centre = float(apart @ within @ apart) / units
+        noise = slopes.control.noise + slopes.treatment.noise
+        of_centre = max(0.0, float(apart @ within @ apart) - noise) / units
     return replace(
         found,
         method=f"{found.method}, {slopes.method}",
@@ -167,8 +171,12 @@ def _fit(groups: Sequence[Joint], other_share: float) -> tuple[Fit, tuple[int, .
     freedom, k = sum(group.units - 1 for group in counted), len(used)
     if k and freedom - k < LEAST_FREEDOM:
         return NotEstimable(f"{LEAST_FREEDOM + k - freedom} units more are needed for slopes of covariates")
-    inflation = freedom / (freedom - k) * (1 + other_share * k / (freedom - k - 1)) if k else 1.0
-    return Fit(slopes, inflation), tuple(i for i in range(variables - 1) if i + 1 not in used)
+    unused = tuple(i for i in range(variables - 1) if i + 1 not in used)
+    if k == 0:
+        return Fit(slopes), unused
+    residual = max(0.0, scatter[0, 0] - scatter[0, 1:] @ slopes) / (freedom - k)
+    of_slopes = k / (freedom - k - 1)
+    return Fit(slopes, freedom / (freedom - k) * (1 + other_share * of_slopes), residual * of_slopes), unused
 
 
 def _solved(scatter: Array, varies: npt.NDArray[np.bool_]) -> tuple[tuple[float, ...], list[int]]:

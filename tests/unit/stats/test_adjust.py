@@ -156,7 +156,8 @@ def with_error_of_regression(
     found = told(adjusted_contrast(*arms, slopes))
     apart = np.array(slopes.treatment.slopes) - slopes.control.slopes
     within = sum(arm.scatter()[1:, 1:] for arm in arms) / (units - 2)
-    error = math.sqrt(found.error**2 - apart @ within @ apart / units)
+    noise = slopes.control.noise + slopes.treatment.noise
+    error = math.sqrt(found.error**2 - max(0.0, float(apart @ within @ apart) - noise) / units)
 
     stacked = np.concatenate(values)
     treated = np.repeat([0.0, 1.0], [len(arm) for arm in values])
