@@ -48,10 +48,37 @@ def between(low: str, high: str, places: int) -> st.SearchStrategy[Decimal]:
 
 @st.composite
 def metrics(draw: st.DrawFn) -> Document:
-    window = draw(_durations)
-    if draw(st.booleans()):
-        return {"kind": "proportion", "outcome": draw(names), "window": window}
-    return {"kind": "mean", "outcome": draw(names), "value": draw(names), "window": window}
+    """A metric of any kind, of outcomes or of requests, with anything that may stand in one."""
+    found = draw(st.sampled_from(_KINDS).flatmap(st.fixed_dictionaries))
+    window = st.tuples(st.integers(0, 999), st.integers(1, 999)).map(
+        lambda span: {"start": f"{span[0]}s" if span[0] else 0, "end": f"{sum(span)}s"}
+    )
+    found["window"] = draw(_durations | window)
+    if found["kind"] in {"mean", "count"} and draw(st.booleans()):
+        share = st.integers(501, 999).map(lambda tenths: percent(tenths, 1000))
+        found["cap"] = draw(share | between("0", "100000", 3))
+    adjustable = ["covariate"] * (found["kind"] != "quantile")
+    adjustable += ["covariates"] * (found["kind"] not in {"quantile", "ratio"})
+    match draw(st.sampled_from([None, *adjustable])):
+        case "covariate":
+            found["covariate"] = draw(_durations)
+        case "covariates":
+            events = draw(st.lists(_events, min_size=1, max_size=3, unique_by=lambda one: one["outcome"]))
+            found["covariates"] = [{**one, "before": draw(_durations)} for one in events]
+    return found
+
+
+_events = st.fixed_dictionaries({"outcome": names}, optional={"value": names})
+_KINDS: list[dict[str, st.SearchStrategy[Any]]] = [
+    {"kind": st.just("proportion"), "outcome": names},
+    {"kind": st.just("proportion"), "request": st.sampled_from(["error", "grpc_error"])},
+    {"kind": st.just("mean"), "outcome": names, "value": names},
+    {"kind": st.just("count"), "outcome": names},
+    {"kind": st.just("ratio"), "numerator": names | _events, "denominator": names | _events},
+    {"kind": st.just("ratio"), "request": st.sampled_from(["error", "grpc_error", "duration_ms"])},
+    {"kind": st.just("quantile"), "outcome": names, "value": names, "q": between("0", "1", 12)},
+    {"kind": st.just("quantile"), "request": st.just("duration_ms"), "q": between("0", "1", 2)},
+]
 
 
 def percent(width: int, buckets: int) -> str:
@@ -122,9 +149,9 @@ def units(draw: st.DrawFn, *, switchbacks: bool = True) -> Document:
     if kind == "switchback":
         window = draw(st.integers(2, 520))
         found: Document = {"key": plain, "window": f"{window}m"}
-        for key in draw(st.sets(st.sampled_from(["offset", "washout"]))):
+        for key in draw(st.sets(st.sampled_from(["offset", "washout", "carryover"]))):
             seconds = draw(st.integers(0, window * 60 - 1))
-            found[key] = f"{seconds}s" if seconds else 0
+            found[key] = f"{seconds}s" if seconds else draw(st.sampled_from([0, "0s"]))
         return {"switchback": found}
     return plain
 
@@ -184,27 +211,73 @@ def arms(draw: st.DrawFn, buckets: int, number: int, cohorts: Sequence[str], *, 
     return made
 
 
+def effects(kind: str) -> st.SearchStrategy[str | Decimal]:
+    """Effects and margins of a metric of this kind."""
+    points = between("0", "100", 3).map(lambda points: f"{points:f}pp")
+    relative = between("0", "500", 4).map(lambda share: f"{share:f}% relative")
+    plain = between("0", "1000000", 6)
+    match kind:
+        case "proportion":
+            return relative | points
+        case "ratio":
+            return relative | points | plain
+    return relative | plain
+
+
 @st.composite
-def decisions(draw: st.DrawFn, measured: Document) -> Document:
-    primary = []
-    for metric in draw(st.lists(st.sampled_from(sorted(measured)), min_size=1, max_size=3, unique=True)):
-        absolute = (
-            draw(between("0", "100", 3).map(lambda points: f"{points:f}pp"))
-            if measured[metric]["kind"] == "proportion"
-            else draw(between("0", "1000000", 6))
-        )
-        relative = draw(between("0", "500", 4).map(lambda percent: f"{percent:f}% relative"))
-        effect = draw(st.sampled_from([absolute, relative]))
-        direction = draw(st.sampled_from(["up", "down"]))
-        primary.append({"metric": metric, "direction": direction, "minimum_effect": effect})
-    return {
-        "method": "fixed",
+def decisions(draw: st.DrawFn, measured: Document, *, once: bool) -> Document:
+    """A rule of any method, or where it is judged once only, `fixed`."""
+    named = draw(st.lists(st.sampled_from(sorted(measured)), min_size=1, max_size=3, unique=True))
+    place = draw(st.integers(1, len(named)))
+    sides = st.sampled_from(["up", "down"])
+
+    def entry(metric: str, key: str) -> Document:
+        return {"metric": metric, "direction": draw(sides), key: draw(effects(measured[metric]["kind"]))}
+
+    methods = ["fixed"] if once else ["fixed", "sequential", "group_sequential"]
+    found: Document = {
+        "method": draw(st.sampled_from(methods)),
         "alpha": draw(between("0", "0.5", 12) | between("0", "0.5", 2)),
         "power": draw(between("0", "1", 12) | between("0", "1", 1)),
         "planned_units": draw(st.integers(2, 10**12)),
         "minimum_duration": draw(_durations),
-        "primary": primary,
+        "primary": [entry(metric, "minimum_effect") for metric in named[:place]],
     }
+    if draw(st.booleans()):
+        found["lateness"] = draw(st.one_of(_durations, st.sampled_from(["0s", 0])))
+    gatekeeping: bool | None = draw(st.sampled_from([None, False, True]))
+    if gatekeeping is not None:
+        found["gatekeeping"] = gatekeeping
+    rest = named[place:]
+    if draw(st.booleans()) and rest:
+        found["guardrails"] = [entry(metric, "margin") for metric in rest]
+    elif rest:
+        directed = [{"metric": metric, "direction": draw(sides)} for metric in rest]
+        found["secondary"] = draw(st.sampled_from([rest, directed]))
+    if found["method"] == "group_sequential":
+        found |= draw(sequences())
+    return found
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> Document:
+    """Looks, and how error rates are shared out over them."""
+    cuts = st.sets(st.integers(1, 999), min_size=1, max_size=5).map(
+        lambda tenths: [percent(tenth, 1000) for tenth in [*sorted(tenths), 1000]]
+    )
+    found: Document = {
+        "looks": draw(st.integers(2, 50) | cuts | _durations.map(lambda every: {"every": every}))
+    }
+    words = st.sampled_from(["obrien_fleming", "pocock"])
+    spending = words | between("-40", "40", 3).map(lambda curve: {"hwang_shih_decani": curve})
+    exact = words | between("0", "0.5", 3).map(lambda curve: {"wang_tsiatis": curve})
+    keys = ["spending"] + ["boundary"] * (not isinstance(found["looks"], dict))
+    match draw(st.sampled_from([None, *keys])):
+        case "spending":
+            found["spending"] = draw(spending)
+        case "boundary":
+            found["boundary"] = draw(exact)
+    return found | draw(st.fixed_dictionaries({}, optional={"futility": spending}))
 
 
 @st.composite
@@ -231,7 +304,6 @@ def experiments(
     found: Document = {
         "arms": split,
         "control": draw(st.sampled_from(sorted(split))),
-        "decision": draw(decisions(measured)),
         **bucketing,
     }
     match = draw(matches())
@@ -245,6 +317,9 @@ def experiments(
         travels = {"request": True} not in (found["unit"], found["unit"].get("members"))
     else:
         again = travels = False
+    found["decision"] = draw(decisions(measured, once="switchback" in found.get("unit", {})))
+    if "group" in found.get("unit", {}) and draw(st.booleans()):
+        found["neighbours"] = {"header": "X-Neighbours"}
     optional: dict[str, st.SearchStrategy[Any]] = {
         "audience": audiences(cohorts),
         "strata": st.lists(

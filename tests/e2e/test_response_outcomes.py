@@ -26,6 +26,7 @@ DECISION = {
     "power": 0.8,
     "planned_units": 60,
     "minimum_duration": "1s",
+    "lateness": "2s",
     "primary": [
         {"metric": "conversion", "direction": "up", "minimum_effect": "2pp"},
         {"metric": "revenue", "direction": "up", "minimum_effect": 1},

@@ -185,7 +185,7 @@ def _audited(experiment: Experiment, seen: Sequence[Seen], running: Running) -> 
 def _wait_for_verdict(plan: Plan, experiment: Experiment, running: Running, console: Console) -> Report:
     """Wait until every window has closed and the minimum duration is over."""
     rule = experiment.decision
-    longest = max(primary.metric.window.end for primary in rule.primary) + rule.minimum_duration
+    longest = rule.closing() + rule.minimum_duration
     with _progress(console) as progress:
         task = progress.add_task("Waiting for the outcome windows to close", total=rule.planned_units)
         deadline = time.monotonic() + longest + _SETTLE

@@ -70,6 +70,89 @@ def test_json_and_sorted_keys_keep_the_digest_where_arms_keep_their_order(text: 
     assert digest(yaml.dump(dict(reversed(document.items())), sort_keys=False)) == digest(text)
 
 
+INFERENCE = (GOOD / "inference.yaml").read_text("utf-8")
+SAME_INFERENCE = [
+    ("window: {start: 0, end: 7d}", "window: 7d"),
+    ("window: {start: 1d, end: 7d}", "window: {end: 1w, start: 24h}"),
+    ("denominator: {outcome: purchase}", "denominator: purchase"),
+    ("numerator: click", "numerator: {outcome: click}"),
+    ("cap: 500\n", "cap: 500.00\n"),
+    ("cap: 99.9%", "cap: 99.90 %"),
+    ("covariates: [{outcome: purchase, before: 14d}]", "covariate: 14d"),
+    ("99.9%, covariate: 14d", "99.9%, covariates: [{outcome: purchase, value: amount, before: 2w}]"),
+    ("q: 0.95", "q: 0.950"),
+    ("      looks: 5\n", "      looks: [20%, 40%, 60%, 80%, 100%]\n"),
+    ("      lateness: 1h\n", ""),
+    ("      gatekeeping: false\n", ""),
+    ("      lateness: 0s\n", "      lateness: 0\n"),
+    ("- {metric: profit}", "- profit"),
+    ("margin: 0.5pp", "margin: 0.005"),
+    ("boundary: {wang_tsiatis: 0.25}", "boundary: {wang_tsiatis: 0.250}"),
+    ("washout: 0s, ", ""),
+    ("{header: X-Neighbours}", "{header: x-neighbours}"),
+    ("      looks: {every: 7d}\n      spending: {hwang_shih_decani: -4}\n",
+     "      spending: {hwang_shih_decani: -4.0}\n      looks: {every: 168h}\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), SAME_INFERENCE, ids=[old.strip() for old, _ in SAME_INFERENCE])
+def test_another_way_of_writing_the_same_inference_keeps_the_digest(old: str, new: str) -> None:
+    assert digest(changed(INFERENCE, old, new)) == digest(INFERENCE)
+
+
+def test_spending_as_obrien_and_fleming_is_the_default() -> None:
+    with_looks = changed(MINIMAL, "method: fixed", "method: group_sequential\n      looks: 3")
+    spending = changed(with_looks, "looks: 3", "looks: 3\n      spending: obrien_fleming")
+    boundary = changed(with_looks, "looks: 3", "looks: 3\n      boundary: obrien_fleming")
+
+    assert digest(spending) == digest(with_looks) != digest(boundary)
+
+
+CHANGED_INFERENCE = [
+    ("window: {start: 1d, end: 7d}", "window: {start: 2d, end: 7d}"),
+    ("request: grpc_error", "request: error"),
+    ("covariate: 30d", "covariate: 31d"),
+    (", covariate: 30d", ""),
+    ("{outcome: visit, before: 14d}", "{outcome: visit, value: length, before: 14d}"),
+    ("cap: 500\n", "cap: 99%\n"),
+    ("cap: 99.9%", "cap: 99.99%"),
+    ("q: 0.95", "q: 0.99"),
+    ("numerator: click", "numerator: {outcome: click, value: worth}"),
+    ("denominator: impression", "denominator: view"),
+    ("      looks: 5\n", "      looks: 4\n"),
+    ("      looks: [25%, 50%, 100%]\n", "      looks: [25%, 51%, 100%]\n"),
+    ("      looks: {every: 7d}\n", "      looks: {every: 8d}\n"),
+    ("boundary: {wang_tsiatis: 0.25}", "boundary: {wang_tsiatis: 0.3}"),
+    ("boundary: obrien_fleming", "boundary: pocock"),
+    ("boundary: obrien_fleming", "spending: pocock"),
+    ("spending: {hwang_shih_decani: -4}", "spending: {hwang_shih_decani: 4}"),
+    ("futility: {hwang_shih_decani: -2}", "futility: pocock"),
+    ("      futility: {hwang_shih_decani: -2}\n", ""),
+    ("      gatekeeping: true\n", ""),
+    ("      lateness: 0s\n", ""),
+    ("lateness: 2h", "lateness: 3h"),
+    (", require_above: 0.5% relative", ""),
+    ("require_above: 0.001", "require_above: 0.002"),
+    ("margin: 0.5pp", "margin: 0.5% relative"),
+    ("error_rate, direction: down", "error_rate, direction: up"),
+    ("{metric: revenue, direction: up}\n", "revenue\n"),
+    ("        - {metric: profit}\n", ""),
+    ("method: sequential", "method: fixed"),
+    (", carryover: 30m", ""),
+    ("    neighbours: {header: X-Neighbours}\n", ""),
+]
+
+
+def test_each_change_of_inference_has_a_digest_of_its_own_and_keeps_every_phase() -> None:
+    plans = [load(text, "p") for text in (INFERENCE, *(changed(INFERENCE, *c) for c in CHANGED_INFERENCE))]
+
+    assert len({plan.digest for plan in plans}) == len(plans)
+    assert {tuple(e.phase for e in plan.experiments) for plan in plans} == {
+        tuple(e.phase for e in plans[0].experiments)
+    }
+    assert all(load(plan.canonical, "canonical") == plan for plan in plans)
+
+
 CHANGES = [
     ("conversion: {kind: proportion, outcome: purchase", "conversion: {kind: proportion, outcome: visit"),
     ("outcome: return, window: 2w", "outcome: return, window: 1w"),

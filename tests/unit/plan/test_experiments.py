@@ -33,6 +33,8 @@ def test_units_have_the_kinds_that_outcomes_join_on() -> None:
         "by-plain-window": Switchback(3600, 0, 0),
         "by-window": Switchback(1800, 90, 300),
     }
+    told = [experiment.unit.switchback for experiment in named("inference").experiments]
+    assert [found for found in told if found] == [Switchback(1800, 0, 0, carryover=1800)]
     assert {key: unit.mint for key, unit in units.items() if unit.mint} == {"by-minted-cookie": 34_560_000}
 
 

@@ -51,6 +51,13 @@ def test_a_unit_needs_what_carries_it(
     assert (found.metadata, found.request_id) == (metadata, request_id)
 
 
+def test_neighbours_need_the_header_that_lists_them() -> None:
+    unit = {"group": {"header": "x-store"}, "members": {"header": "x-user-id"}}
+    found = needs(unit=unit, neighbours={"header": "X-Neighbours"})
+
+    assert set(found.headers) == {"meshtrial-force", "x-neighbours", "x-store", "x-user-id"}
+
+
 def test_a_match_needs_the_pseudo_headers_and_headers_that_it_names() -> None:
     match = {"host": "a.example", "method": "GET", "path_prefix": "/a", "headers": {"x-app": "web"}}
 

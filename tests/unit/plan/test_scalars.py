@@ -2,8 +2,11 @@ from decimal import Decimal
 
 import pytest
 
+from meshtrial.plan.cursor import Cursor
 from meshtrial.plan.inference import Margin, Scale
-from meshtrial.plan.scalars import duration, effect, percentage
+from meshtrial.plan.problems import Problems
+from meshtrial.plan.scalars import duration, effect, percentage, read_duration_or_0
+from meshtrial.plan.tree import Scalar
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,17 @@ def test_a_duration_is_in_seconds(text: str, seconds: int) -> None:
 )
 def test_what_is_no_duration_is_none(text: str) -> None:
     assert duration(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("0s", 0), ("0 d", 0), ("7d", 604_800), ("-1s", None), ("0x", None), ("00s", None)],
+)
+def test_where_no_time_has_a_meaning_it_is_0_in_any_unit(text: str, seconds: int | None) -> None:
+    problems = Problems()
+
+    assert read_duration_or_0(Cursor(Scalar(1, text, "str"), "$", problems)) == seconds
+    assert [problem.rule for problem in problems.found()] == ["duration"] * (seconds is None)
 
 
 @pytest.mark.parametrize(
