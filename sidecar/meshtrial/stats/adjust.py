@@ -42,7 +42,7 @@ class Fit:
     s Sx / n, and a Wishart matrix of f degrees of freedom has the mean inverse 1 / (f - k - 1).
     """
     noise: float = 0.0
-    """What b' Sx b is larger by, on average, than with the true slopes: k / (f - k - 1) residual variances."""
+    """What b' Sx b is larger by, on average, than for true slopes: k / (f - k - 1) residual variances."""
 
 
 @dataclass(frozen=True, slots=True)
