@@ -56,12 +56,13 @@ class Roles:
             if entry is None:
                 continue
             name = entry.metric.id
-            before = self.taken.setdefault(name, role)
-            if before != role:
+            before = self.taken.get(name)
+            if before == role:
+                item.fail(Rule.METRIC_TWICE, f"the metric `{name}` stands twice in this list")
+            elif before is not None:
                 message = f"the metric `{name}` stands under `{before}` already: a metric has one role"
                 item.fail(Rule.METRIC_TWICE, message)
-            elif any(other.metric.id == name for other in found):
-                item.fail(Rule.METRIC_TWICE, f"the metric `{name}` stands twice in this list")
+            self.taken.setdefault(name, role)
             found.append(entry)
         return tuple(found)
 

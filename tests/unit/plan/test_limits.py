@@ -51,6 +51,9 @@ METRICS = "".join(f"  m{i}: {{kind: proportion, outcome: purchase, window: 7d}}\
 MISSPELT = ONE.replace("metric: conversion", "metric: conversoin")
 REGEXES = ", ".join(f"{{header: x, regex: '(a{{1,500}}){{1,2}}{i}'}}" for i in range(20_000))
 ALIASES = "".join(f"  e{i}: *e\n" for i in range(999))
+MANY_METRICS = "".join(f"  m{i}: {{kind: proportion, outcome: a, window: 1d}}\n" for i in range(10_000))
+SECONDARY = ", ".join(f"m{i}" for i in range(10_000))
+COVARIATES = ", ".join(f"{{outcome: a, before: {i}s}}" for i in range(1, 30_000))
 TOO_MUCH = {
     "ten megabytes": (HEAD + many("sticky: true") * 30, {"yaml": 1}),
     "ten thousand": (HEAD + "".join(f"  e{i}: {{}}\n" for i in range(10_000)), {"experiments-count": 1}),
@@ -62,6 +65,15 @@ TOO_MUCH = {
     "misspelt metrics": (
         HEAD.replace("metrics:\n", f"metrics:\n{METRICS}") + many("match: {route: r{}}", MISSPELT),
         {"metric-undefined": 1000},
+    ),
+    "secondary metrics, each twice": (
+        HEAD.replace("metrics:\n", f"metrics:\n{MANY_METRICS}")
+        + f"  a:\n{ONE}      secondary: [{SECONDARY}, {SECONDARY}]\n",
+        {"metric-twice": 10_000},
+    ),
+    "covariates": (
+        HEAD.replace("window: 7d", f"window: 7d, covariates: [{COVARIATES}]") + f"  a:\n{ONE}",
+        {"covariate": 1},
     ),
     "an experiment by alias": (f"{HEAD}  e: &e\n{ONE}{ALIASES}", {"cluster-chosen-twice": 999}),
     "regular expressions": (f"{HEAD}  a:\n    audience: [{REGEXES}]\n{ONE}", None),
