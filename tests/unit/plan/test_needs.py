@@ -104,3 +104,13 @@ def test_a_minted_cookie_and_outcomes_of_the_model_need_the_response() -> None:
 
 def test_experiments_that_choose_no_cluster_name_none() -> None:
     assert needs(arms={"a": {"weight": 50, "headers": {"x-tone": "a"}}, "b": {"weight": 50}}).clusters == ()
+
+
+def test_what_one_experiment_of_many_needs_the_plan_needs() -> None:
+    found = needs_of(load((GOOD / "running.yaml").read_text("utf-8"), "running.yaml"))
+    minted = needs_of(load((GOOD / "units.yaml").read_text("utf-8"), "units.yaml"))
+
+    assert found.carries
+    assert (found.response, found.set_cookie, found.outcome_header) == (True, False, True)
+    assert not minted.carries
+    assert (minted.response, minted.set_cookie, minted.outcome_header) == (True, True, False)
