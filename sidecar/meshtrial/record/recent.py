@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 
 from meshtrial.assign.decide import Assignment
+from meshtrial.memory import BoundedMemory
 
 HOUR = 3_600_000_000_000
 """Nanoseconds."""
@@ -23,23 +24,16 @@ def meeting(assignment: Assignment, pseudonym: str | None, time: int) -> Hashabl
 class Recent:
     """A bounded memory of meetings; what it forgets is recorded once more, which changes no analysis.
 
-    Two generations: when the younger is half of `largest`, the older is forgotten and the younger takes its
-    place. So at least the last half is always known. Only hashes are kept: with 64 bits two of 200,000
-    meetings are taken for one with a probability of 1e-9.
+    Only hashes are kept: with 64 bits two of 200,000 meetings are taken for one with a probability of 1e-9.
     """
 
     def __init__(self, largest: int = LARGEST) -> None:
-        self._half = largest // 2
-        self._young: set[int] = set()
-        self._old: set[int] = set()
+        self._known = BoundedMemory[int, bool](largest)
 
     def __contains__(self, meeting: Hashable) -> bool:
         """Whether a meeting was added, as far as is remembered."""
-        key = hash(meeting)
-        return key in self._young or key in self._old
+        return self._known.get(hash(meeting)) is not None
 
     def add(self, meeting: Hashable) -> None:
         """Remember a meeting."""
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, set()
-        self._young.add(hash(meeting))
+        self._known.put(hash(meeting), True)

@@ -9,6 +9,7 @@ from typing import Protocol
 from meshtrial.assign.context import Kept
 from meshtrial.errors import SettingError
 from meshtrial.logs import EventLog
+from meshtrial.memory import BoundedMemory
 
 _LOG = EventLog("sticky")
 LARGEST = 200_000
@@ -36,44 +37,28 @@ class Sticky(Protocol):
 
 
 class StickyMemory:
-    """In this process alone, until it ends, and of a bounded number of units.
-
-    Two generations: when the younger is half of `largest`, the older is forgotten and the younger takes its
-    place. Whoever comes again is young again, so it is the units longest away that are forgotten.
-    """
+    """In this process alone and of a bounded number of units: those longest away are forgotten."""
 
     failures = 0
 
     def __init__(self, largest: int = LARGEST) -> None:
-        self._half = largest // 2
-        self._young: dict[tuple[str, str], Kept] = {}
-        self._old: dict[tuple[str, str], Kept] = {}
+        self._first = BoundedMemory[tuple[str, str], Kept](largest)
 
     def kept(self, experiment: str, pseudonym: str) -> Kept | None:
         """The unit's first assignment, None before it has one."""
-        unit = (experiment, pseudonym)
-        found = self._young.get(unit)
-        if found is None and (found := self._old.get(unit)) is not None:
-            self._add(unit, found)
-        return found
+        return self._first.get((experiment, pseudonym))
 
     def keep(self, experiment: str, pseudonym: str, first: Kept) -> None:
         """Keep an assignment, unless the unit has one already."""
         if self.kept(experiment, pseudonym) is None:
-            self._add((experiment, pseudonym), first)
-
-    def _add(self, unit: tuple[str, str], kept: Kept) -> None:
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[unit] = kept
+            self._first.put((experiment, pseudonym), first)
 
     def health(self) -> dict[str, str | None]:
         """As a component of /healthz."""
         return {"status": "ok", "reason": None}
 
     def close(self) -> None:
-        """Let go of what it holds."""
-        self._young, self._old = {}, {}
+        """There is nothing to let go of."""
 
 
 class StickyFile:
