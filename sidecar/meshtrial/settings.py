@@ -69,10 +69,10 @@ ADMIN = Setting(
 )
 COLLECTOR = Setting(
     "collector",
-    "URL of the collector: the OTLP/HTTP receiver that spans go to, and where outcomes are imported.",
+    "URL of the collector: the OTLP/HTTP receiver that spans go to, and where files are imported.",
     "http://127.0.0.1:4318",
     "OTLP's own port, where `meshtrial collect` listens.",
-    ("serve", "outcome import"),
+    ("serve", "outcome import", "exposure import"),
 )
 SPOOL = Setting(
     "spool",
@@ -132,7 +132,7 @@ PLAN = Setting(
     "The plan that the experiment stands in.",
     "plan.yaml",
     "The name that the documentation uses.",
-    ("report", "force"),
+    ("report", "force", "exposure import"),
 )
 
 KEY = Secret(
@@ -142,7 +142,10 @@ KEY = Secret(
     ("serve", "collect", "up", "force"),
 )
 TOKEN = Secret(
-    "token", "outcome token", "the token that outcomes must carry", ("collect", "up", "outcome import")
+    "token",
+    "outcome token",
+    "the token that outcomes and imported exposures must carry",
+    ("collect", "up", "outcome import", "exposure import"),
 )
 OTLP_TOKEN = Secret(
     "otlp_token",

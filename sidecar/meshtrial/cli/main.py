@@ -14,6 +14,7 @@ from meshtrial.cli.diff import diff
 from meshtrial.cli.doctor import doctor
 from meshtrial.cli.emit import emit
 from meshtrial.cli.explain import explain
+from meshtrial.cli.exposure import exposure
 from meshtrial.cli.force import force
 from meshtrial.cli.help_text import Command
 from meshtrial.cli.options import config_defaults
@@ -36,6 +37,7 @@ for command in COMMANDS:
     app.command(cls=Command)(command)
 app.add_typer(emit, name="emit")
 app.add_typer(outcome, name="outcome")
+app.add_typer(exposure, name="exposure")
 
 _EXTRAS = {
     "duckdb": "analysis", "scipy": "analysis", "numpy": "analysis", "pyarrow": "collect",
@@ -55,7 +57,7 @@ def root(
         raise typer.Exit
     defaults = config_defaults()
     context.default_map = dict.fromkeys((c.__name__ for c in COMMANDS), defaults)
-    context.default_map["outcome"] = {"import": defaults}
+    context.default_map["outcome"] = context.default_map["exposure"] = {"import": defaults}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""A file of outcomes -> its rows, one after the other, never the whole file at once.
+"""A file of outcomes or exposures -> its rows, one after the other, never the whole file at once.
 
-Stage: **file_rows** -> row_outcomes -> importing -> the collector's door.
+Stage: **file_rows** -> row_cells -> row_outcomes or row_exposures -> importing -> the collector's door.
 """
 
 import csv

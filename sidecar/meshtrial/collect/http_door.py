@@ -1,15 +1,16 @@
-"""The HTTP door: OTLP/HTTP, outcomes, health and metrics.
+"""The HTTP door: OTLP/HTTP, outcomes, exposures, health and metrics.
 
 ==================== ========================================================================================
 `POST /v1/traces`    OTLP/HTTP, protobuf or JSON, gzip too: https://opentelemetry.io/docs/specs/otlp/#otlphttp
 `POST /v1/logs`      the same for log records
-`POST /v1/outcomes`  JSON (`meshtrial.collect.outcomes`), always with a token
+`POST /v1/outcomes`  JSON (`meshtrial.collect.outcomes`), always with a token; `?imported=true` for a file's
+`POST /v1/exposures` JSON (`meshtrial.collect.exposures`), imported, always with a token
 `GET /healthz`       JSON, one entry a component; 503 while the store cannot be written
 `GET /metrics`       Prometheus' text format
 ==================== ========================================================================================
 
-An outcome request is answered `{"accepted": n, "refused": [{index, path, error}]}` with 200, or with 422 when
-every one of its outcomes was refused; with `{"error": sentence}` when nothing in it could be read.
+A request of outcomes or exposures is answered `{"accepted": n, "refused": [{index, path, error}]}` with 200,
+or with 422 when every one of them was refused; with `{"error": sentence}` when nothing in it could be read.
 """
 
 import asyncio
@@ -30,12 +31,13 @@ from starlette.routing import Route
 from meshtrial.collect import otlp_json
 from meshtrial.collect.bearer import demand, may_report
 from meshtrial.collect.intake import Intake
+from meshtrial.collect.items import Batch
 from meshtrial.errors import Refused
 
 LARGEST_TRACES: Final = 16 * 2**20
 """Bytes of an OTLP request, before and after decompression; gRPC's is the same."""
-LARGEST_OUTCOMES: Final = 4 * 2**20
-"""Bytes of an outcome request, before and after decompression: room for 10,000."""
+LARGEST_ITEMS: Final = 4 * 2**20
+"""Bytes of a request of outcomes or exposures, before and after decompression: room for 10,000."""
 LINGER: Final = 32 * 2**20
 """Bytes of a body over the limit that are still read, and thrown away: a client that is still sending would
 see a reset connection where the answer should be (RFC 9112, section 9.6)."""
@@ -58,7 +60,7 @@ class HttpDoor:
 
         Args:
             intake: Takes what comes in.
-            token: What clients that send outcomes must show.
+            token: What clients that send outcomes or exposures must show.
             otlp_token: What clients that send spans must show, None for nothing.
         """
         self._intake, self._token, self._otlp_token = intake, token, otlp_token
@@ -69,6 +71,7 @@ class HttpDoor:
                 Route("/v1/traces", self._traces, methods=["POST"]),
                 Route("/v1/logs", self._logs, methods=["POST"]),
                 Route("/v1/outcomes", self._outcomes, methods=["POST"]),
+                Route("/v1/exposures", self._exposures, methods=["POST"]),
                 Route("/healthz", self._health),
                 Route("/metrics", self._metrics),
             ]
@@ -110,11 +113,22 @@ class HttpDoor:
             self._reading -= len(body)
 
     async def _outcomes(self, request: Request) -> Response:
+        imported = request.query_params.get("imported") == "true"
+        return await self._items(
+            request, "outcomes", lambda body: self._intake.take_outcomes(body, imported=imported)
+        )
+
+    async def _exposures(self, request: Request) -> Response:
+        return await self._items(request, "exposures", self._intake.take_exposures)
+
+    async def _items(
+        self, request: Request, door: str, take: Callable[[bytes], Awaitable[Batch]]
+    ) -> Response:
         try:
             demand(self._token, request.headers.get("authorization"))
-            batch = await self._intake.take_outcomes(await self._body(request, LARGEST_OUTCOMES))
+            batch = await take(await self._body(request, LARGEST_ITEMS))
         except Refused as refusal:
-            return JSONResponse({"error": str(refusal)}, refusal.status, self._refuse("outcomes", refusal))
+            return JSONResponse({"error": str(refusal)}, refusal.status, self._refuse(door, refusal))
         refused = [item.as_json() for item in batch.refused]
         status = 422 if refused and not batch.accepted else 200
         return JSONResponse({"accepted": batch.accepted, "refused": refused}, status)

@@ -1,8 +1,9 @@
-"""A file of outcomes -> the collector's door, in batches: the collector stays the store's one writer.
+"""A file of outcomes or exposures -> the collector's door, in batches: the collector stays the one writer.
 
-Stage: file_rows -> row_outcomes -> **importing** -> the collector's door. What was sent counts once however
-often it is sent, so an import that was interrupted is run again; a small file beside the imported one, with
-how many rows were acknowledged, makes that quick.
+Stage: file_rows -> row_cells -> row_outcomes or row_exposures -> **importing** -> the collector's door.
+
+What was sent counts once however often it is sent, so an import that was interrupted is run again; a small
+file beside the imported one, with how many rows were acknowledged, makes that quick.
 """
 
 import hashlib
@@ -10,21 +11,21 @@ import http.client
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from meshtrial.collect.file_rows import Format, Row, read_rows
-from meshtrial.collect.row_outcomes import Columns, RowFlaw, outcome_of
+from meshtrial.collect.row_cells import RowFlaw
 from meshtrial.errors import SettingError
 
 BATCH: Final = 5000
-"""Outcomes in one request; the door takes 10,000."""
+"""Items in one request; the door takes 10,000."""
 BATCH_BYTES: Final = 2 * 2**20
 """Bytes of one request; the door takes 4 MiB."""
 TIMEOUT: Final = 30.0
@@ -60,10 +61,36 @@ class Watcher:
     """Given the share of the file that was read, 0..1."""
 
 
-class OutcomeDoor:
-    """A collector's `POST /v1/outcomes`, over one connection that is kept."""
+class Columns(Protocol):
+    """Where a file has what its items are made of; its text tells one such from another."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def needed(self) -> tuple[str, ...]:
+        """The columns that are read, each once."""
+
+    def item(self, cells: Mapping[str, object]) -> Mapping[str, Any]:
+        """The item of a row, equal for rows that say the same; raises `RowFlaw` where it is none."""
+
+    @property
+    def repeats(self) -> bool:
+        """Equal rows are as many items; they are told apart by their `occurrence`."""
+
+
+class Kind(NamedTuple):
+    """What is imported."""
+
+    name: str
+    path: str
+    """Of the door."""
+
+
+OUTCOMES: Final = Kind("outcomes", "/v1/outcomes?imported=true")
+EXPOSURES: Final = Kind("exposures", "/v1/exposures")
+
+
+class Door:
+    """A collector's door for one kind of items, over one connection that is kept."""
+
+    def __init__(self, url: str, token: str, kind: Kind) -> None:
         """Prepare for the collector at `http://host:4318`.
 
         Raises:
@@ -76,18 +103,19 @@ class OutcomeDoor:
             raise SettingError(f"--collector {url} is no URL: {error}") from None
         if parts.scheme not in {"http", "https"} or not host or not (url.isascii() and url.isprintable()):
             raise SettingError("--collector is written http://127.0.0.1:4318")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(host, port, timeout=TIMEOUT)
-        self.url, self._path = url, parts.path.rstrip("/") + "/v1/outcomes"
+        secure = parts.scheme == "https"
+        connection = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection = connection(host, port, timeout=TIMEOUT)
+        self.url, self._path, self._name = url, parts.path.rstrip("/") + kind.path, kind.name
         self._headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
 
-    def send(self, outcomes: list[bytes]) -> dict[int, str]:
-        """Send outcomes, each a JSON object; those that were refused, by their place in the list.
+    def send(self, items: list[bytes]) -> dict[int, str]:
+        """Send items, each a JSON object; those that were refused, by their place in the list.
 
         Raises:
             SettingError: The collector cannot be reached, or refuses the token.
         """
-        body = b"[" + b",".join(outcomes) + b"]"
+        body = b"[" + b",".join(items) + b"]"
         why = ""
         for pause in (0.0, *PAUSES):
             time.sleep(pause)
@@ -106,7 +134,9 @@ class OutcomeDoor:
             why = f"it answered {status}"
             if status < http.HTTPStatus.INTERNAL_SERVER_ERROR and status != http.HTTPStatus.REQUEST_TIMEOUT:
                 break
-        raise SettingError(f"{self.url} takes no outcomes: {why}. Run the command again to go on from here")
+        raise SettingError(
+            f"{self.url} takes no {self._name}: {why}. Run the command again to go on from here"
+        )
 
     def close(self) -> None:
         """Close the connection; it opens again when something is sent."""
@@ -121,21 +151,21 @@ class OutcomeDoor:
 
 @dataclass(slots=True)
 class _Batch:
-    outcomes: list[bytes] = field(default_factory=list)
+    items: list[bytes] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     size: int = 0
 
-    def add(self, line: int, outcome: bytes) -> None:
-        self.outcomes.append(outcome)
+    def add(self, line: int, item: bytes) -> None:
+        self.items.append(item)
         self.lines.append(line)
-        self.size += len(outcome) + 1
+        self.size += len(item) + 1
 
     def is_full(self) -> bool:
-        return len(self.outcomes) >= BATCH or self.size >= BATCH_BYTES
+        return len(self.items) >= BATCH or self.size >= BATCH_BYTES
 
 
-def import_file(path: Path, form: Format, columns: Columns, door: OutcomeDoor, watcher: Watcher) -> Counts:
-    """Send every row of a file; those that are no outcomes are refused one by one.
+def import_file(path: Path, form: Format, columns: Columns, door: Door, watcher: Watcher) -> Counts:
+    """Send every row of a file; those that cannot be sent are refused one by one.
 
     Raises:
         SettingError: The file cannot be read as it should be, or the collector cannot be reached.
@@ -146,14 +176,14 @@ def import_file(path: Path, form: Format, columns: Columns, door: OutcomeDoor, w
     with closing(_Occurrences()) as occurrences:
         for number, row in enumerate(read_rows(path, form, columns.needed()), 1):
             try:
-                outcome = _encoded(row, columns, occurrences)
+                item = _encoded(row, columns, occurrences)
             except RowFlaw as flaw:
                 if number > settled:
                     counts.refused += 1
                     watcher.refused(Refusal(row.line, str(flaw)))
             else:
                 if number > settled:
-                    batch.add(row.line, outcome)
+                    batch.add(row.line, item)
             if number > settled:
                 counts.rows = number
             if batch.is_full():
@@ -171,17 +201,17 @@ def import_file(path: Path, form: Format, columns: Columns, door: OutcomeDoor, w
 def _encoded(row: Row, columns: Columns, occurrences: "_Occurrences") -> bytes:
     if row.flaw:
         raise RowFlaw(row.flaw)
-    outcome = msgspec.json.encode(outcome_of(row.cells, columns))
-    if columns.id is not None:
-        return outcome
-    return b'%b,"occurrence":%d}' % (outcome[:-1], occurrences.next_of(outcome))
+    item = msgspec.json.encode(columns.item(row.cells))
+    if not columns.repeats:
+        return item
+    return b'%b,"occurrence":%d}' % (item[:-1], occurrences.next_of(item))
 
 
-def _send(batch: _Batch, door: OutcomeDoor, counts: Counts, watcher: Watcher) -> None:
-    if not batch.outcomes:
+def _send(batch: _Batch, door: Door, counts: Counts, watcher: Watcher) -> None:
+    if not batch.items:
         return
-    refused = door.send(batch.outcomes)
-    counts.acknowledged += len(batch.outcomes) - len(refused)
+    refused = door.send(batch.items)
+    counts.acknowledged += len(batch.items) - len(refused)
     counts.refused += len(refused)
     for index, rule in sorted(refused.items()):
         watcher.refused(Refusal(batch.lines[index], rule))

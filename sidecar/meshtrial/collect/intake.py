@@ -8,7 +8,8 @@ import time
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from meshtrial.collect import log_records, outcomes, spans
+from meshtrial.collect import exposures, log_records, outcomes, spans
+from meshtrial.collect.items import Batch
 from meshtrial.collect.metrics import Metrics
 from meshtrial.errors import Refused
 from meshtrial.logs import EventLog
@@ -69,16 +70,28 @@ class Intake:
         await self._store(accepted.payload, accepted.spans, door, received_ns)
         return accepted
 
-    async def take_outcomes(self, body: bytes) -> outcomes.Batch:
-        """Take outcomes as JSON.
+    async def take_outcomes(self, body: bytes, *, imported: bool) -> Batch:
+        """Take outcomes as JSON; `imported` where they are of a file.
 
         Raises:
             Refused: 400 or 413, nothing in it can be taken; 503, it cannot be stored now.
         """
         received_ns = time.time_ns()
-        batch = outcomes.to_spans(body, self._key, received_ns)
+        batch = outcomes.to_spans(body, self._key, received_ns, imported=imported)
         self.metrics.outcomes_refused.inc(len(batch.refused))
         await self._store(batch.payload, batch.accepted, "outcomes", received_ns)
+        return batch
+
+    async def take_exposures(self, body: bytes) -> Batch:
+        """Take exposures that were recorded elsewhere, as JSON.
+
+        Raises:
+            Refused: 400 or 413, nothing in it can be taken; 503, it cannot be stored now.
+        """
+        received_ns = time.time_ns()
+        batch = exposures.to_spans(body, self._key, received_ns)
+        self.metrics.exposures_refused.inc(len(batch.refused))
+        await self._store(batch.payload, batch.accepted, "exposures", received_ns)
         return batch
 
     async def _store(self, payload: bytes, count: int, door: str, received_ns: int) -> None:

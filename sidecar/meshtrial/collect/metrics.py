@@ -47,6 +47,11 @@ class Metrics:
             "Malformed outcomes, refused one by one",
             registry=self.registry,
         )
+        self.exposures_refused = Counter(
+            "meshtrial_collect_exposures_refused",
+            "Malformed imported exposures, refused one by one",
+            registry=self.registry,
+        )
         self.refused = Counter(
             "meshtrial_collect_requests_refused",
             "Whole requests refused, by HTTP status (the gRPC door's are mapped)",

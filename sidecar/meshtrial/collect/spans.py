@@ -3,7 +3,7 @@
 Pure. Stage: OTLP door -> **spans** -> journal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +39,7 @@ _NEEDS_A_LOOK: Final = tuple(
     for name in (Attribute.CONTEXT_ID, PROXY_REQUEST_ID, PROXY_UNIT, SpanName.OUTCOME, SpanName.EXPOSURE)
 )
 """A payload in which none of these occurs holds neither units nor outcomes nor exposures."""
+_IMPORTED: Final = Attribute.IMPORTED.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated
     - Spans named `meshtrial.outcome` decide trials. They are taken only from clients that showed a token, or
       where the span shows that its sender has the key, since a client must not forge outcomes; else they are
       dropped and counted. Those that have an outcome's id get its ids (`meshtrial.collect.outcome_spans`).
+    - `meshtrial.imported` is removed from spans: only doors for imports say that something counts as received
+      when it happened.
     - Spans without a valid trace id and span id cannot be told apart, so they are dropped and counted:
       https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
     - Fields that this version of OTLP does not have are left out, as the OpenTelemetry Collector does: nobody
@@ -121,6 +124,8 @@ def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated
                 implausible += span.name == SpanName.EXPOSURE and not is_plausible(
                     span.start_time_unix_nano, received_ns
                 )
+    if _IMPORTED in payload:
+        _disown(span for scope in scopes for span in scope.spans)
     without_id = sum(
         keep(scope.spans, lambda span: is_id(span.trace_id, 16) and is_id(span.span_id, 8))
         for scope in scopes
@@ -139,6 +144,12 @@ def accept(payload: bytes, key: PseudonymKey, received_ns: int, *, authenticated
 def is_id(raw: bytes, size: int) -> bool:
     """Whether this is an id of a trace (16 bytes) or a span (8): not all zero."""
     return len(raw) == size and any(raw)
+
+
+def _disown(spans: Iterable[Span]) -> None:
+    """Nobody but a door for imports says that something was imported."""
+    for span in spans:
+        keep(span.attributes, lambda attribute: attribute.key != Attribute.IMPORTED)
 
 
 def _is_forged(span: Span, key: PseudonymKey) -> bool:

@@ -5,17 +5,16 @@ again is the same span and counts once: as it was received first. Who does not h
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
 from meshtrial.plan.cursor import NAME
 from meshtrial.pseudonym import PseudonymKey
-from meshtrial.record.span import set_attributes
+from meshtrial.record.span import set_attributes, spans_request
 
 NAME_RULE: Final = "a name begins with a lower-case letter; letters, digits, `_`, `.`, `-` follow, 64 in all"
 KIND_RULE: Final = (
@@ -82,8 +81,13 @@ def outcome_ids(outcome_id: str, key: PseudonymKey) -> tuple[bytes, bytes]:
     return digest[:16], digest[16:24]
 
 
-def outcome_span(outcome: Outcome, key: PseudonymKey) -> Span:
+def outcome_span(outcome: Outcome, key: PseudonymKey, *, imported: bool = False) -> Span:
     """The span that carries an outcome (`protos/CONTRACT.md`, "Spans").
+
+    Args:
+        outcome: What happened.
+        key: That made the unit's pseudonym, and makes the span's ids.
+        imported: It is of a file: it counts as received when it happened.
 
     Raises:
         UnicodeEncodeError: A text holds half of a surrogate pair.
@@ -105,21 +109,11 @@ def outcome_span(outcome: Outcome, key: PseudonymKey) -> Span:
             Attribute.CONTEXT_ID: outcome.unit,
             Attribute.UNIT_KIND: outcome.unit_kind,
             Attribute.KEY_ID: key.id,
+            **({Attribute.IMPORTED: True} if imported else {}),
             **{OUTCOME_VALUE_PREFIX + field: float(value) for field, value in outcome.values.items()},
         },
     )
     return span
-
-
-def outcome_request(spans: Iterable[Span]) -> bytes:
-    """A serialised ExportTraceServiceRequest of outcomes' spans."""
-    request = ExportTraceServiceRequest()
-    of_resource = request.resource_spans.add()
-    set_attributes(of_resource.resource, {"service.name": SERVICE})
-    of_scope = of_resource.scope_spans.add()
-    of_scope.scope.name = "meshtrial"
-    of_scope.spans.extend(spans)
-    return request.SerializeToString()
 
 
 def outcome_record(outcome: Outcome, key: PseudonymKey) -> bytes:
@@ -129,4 +123,4 @@ def outcome_record(outcome: Outcome, key: PseudonymKey) -> bytes:
         outcome: With an id that no other has; 16 random bytes in hex where it has none of its own.
         key: The key that made the unit's pseudonym.
     """
-    return outcome_request([outcome_span(outcome, key)])
+    return spans_request([outcome_span(outcome, key)], SERVICE)

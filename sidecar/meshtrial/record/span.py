@@ -5,9 +5,11 @@ Built from OpenTelemetry's own messages rather than by its SDK's tracer: a quart
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
@@ -51,6 +53,17 @@ def span_record(name: str, attributes: Attributes, traceparent: str, chance: byt
     )
     set_attributes(span, attributes)
     return _field(1, _RESOURCE + _field(2, _SCOPE + _field(2, span.SerializeToString())))
+
+
+def spans_request(spans: Iterable[Span], service: str) -> bytes:
+    """A serialised ExportTraceServiceRequest of spans that a service (`service.name`) wrote."""
+    request = ExportTraceServiceRequest()
+    of_resource = request.resource_spans.add()
+    set_attributes(of_resource.resource, {"service.name": service})
+    of_scope = of_resource.scope_spans.add()
+    of_scope.scope.name = "meshtrial"
+    of_scope.spans.extend(spans)
+    return request.SerializeToString()
 
 
 def set_attributes(holder: Span | Resource, attributes: Attributes) -> None:

@@ -65,13 +65,19 @@ WITH again AS (
     SELECT hash(TraceId, SpanId, SpanName) AS h FROM rows_as_received GROUP BY h HAVING count(*) > 1
 ), copies AS (
     SELECT filename, file_row_number, row_number() OVER (
-        PARTITION BY TraceId, SpanId, SpanName ORDER BY ReceivedAt, filename, file_row_number
+        PARTITION BY TraceId, SpanId, SpanName
+        ORDER BY coalesce(SpanAttributes['meshtrial.imported'], '') = 'true', ReceivedAt,
+            filename, file_row_number
     ) AS copy
     FROM rows_as_received WHERE hash(TraceId, SpanId, SpanName) IN (SELECT h FROM again)
 )
 SELECT filename, file_row_number FROM copies WHERE copy > 1
 """
-"""Found once: a window over all rows in the view itself would keep every query's filters from the files."""
+"""Found once: a window over all rows in the view itself would keep every query's filters from the files.
+
+What was imported comes after what was not: its ReceivedAt is its own time, and a file of old outcomes must
+not take the place of what the analysis has counted already.
+"""
 _ALL: Final = """
 CREATE VIEW otel_traces AS
 SELECT * EXCLUDE (filename, file_row_number) FROM rows_as_received
@@ -82,7 +88,8 @@ _WITHOUT_REPEATS: Final = f"{_ALL} ANTI JOIN repeats USING (filename, file_row_n
 def connect(path: Path) -> "duckdb.DuckDBPyConnection":
     """A database in memory; its view `otel_traces` (`meshtrial.store.schema`) is the store as it is now.
 
-    A span that came more than once, by (TraceId, SpanId, SpanName), is there once: as it was received first.
+    A span that came more than once, by (TraceId, SpanId, SpanName), is there once: as it was received first,
+    and as it was imported only where it came in no other way.
 
     Raises:
         NoData: There is no store, or it holds no span.

@@ -41,6 +41,8 @@ _PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
 _WHOLE: Final = re.compile(r"[0-9]{1,10}")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 """A window's number; that of any time in nanoseconds since 1970 is shorter."""
+_IMPORTED: Final = frozenset([SpanName.EXPOSURE, SpanName.OUTCOME])
+"""What doors for imports write."""
 _LARGEST_UINT32: Final = 2**32 - 1
 _LARGEST_TIME: Final = 2**63 - 1
 
@@ -50,9 +52,12 @@ LATEST: Final = 86_400 * 10**9
 """ns after its receipt that a span may begin: clocks differ by minutes, wrong time zones by hours."""
 
 
-def is_plausible(start_ns: int, received_ns: int) -> bool:
-    """Whether an exposure can have begun then: one of 1970 would end a trial's minimum duration at once."""
-    return received_ns - EARLIEST <= start_ns <= received_ns + LATEST
+def is_plausible(start_ns: int, received_ns: int, *, imported: bool = False) -> bool:
+    """Whether an exposure can have begun then: one of 1970 would end a trial's minimum duration at once.
+
+    An imported one is as old as its file says: whoever imports it has looked at the file, not at a clock.
+    """
+    return (imported or received_ns - EARLIEST <= start_ns) and start_ns <= received_ns + LATEST
 
 
 def to_table(requests: Iterable[tuple[int, ExportTraceServiceRequest]]) -> pa.Table:
@@ -78,6 +83,7 @@ def _rows(received_ns: int, request: ExportTraceServiceRequest) -> Iterator[tupl
             scope = of_scope.scope
             for span in of_scope.spans:
                 texts = _texts(span.attributes)
+                imported = span.name in _IMPORTED and texts.get(Attribute.IMPORTED) == "true"
                 yield (
                     _time(span.start_time_unix_nano),
                     _id(span.trace_id, 16),
@@ -96,8 +102,8 @@ def _rows(received_ns: int, request: ExportTraceServiceRequest) -> Iterator[tupl
                     span.status.message,
                     [_event(event) for event in span.events],
                     [_link(link) for link in span.links],
-                    *_promoted(span, texts, received_ns),
-                    received_ns,
+                    *_promoted(span, texts, received_ns, imported=imported),
+                    _time(span.start_time_unix_nano) if imported else received_ns,
                 )
 
 
@@ -115,9 +121,10 @@ def _link(link: Span.Link) -> dict[str, Any]:
     }
 
 
-def _promoted(span: Span, texts: dict[str, str], received_ns: int) -> tuple[Any, ...]:
+def _promoted(span: Span, texts: dict[str, str], received_ns: int, *, imported: bool) -> tuple[Any, ...]:
     """The columns from Experiment to OutcomeValues."""
     start = span.start_time_unix_nano
+    plausible = is_plausible(start, received_ns, imported=imported)
     is_outcome = span.name == SpanName.OUTCOME and start <= received_ns + LATEST
     return (
         *map(texts.get, _CODED),
@@ -127,7 +134,7 @@ def _promoted(span: Span, texts: dict[str, str], received_ns: int) -> tuple[Any,
         _unit(texts.get(Attribute.GROUP_ID)),
         _window(texts.get(Attribute.WINDOW)),
         _bucket(texts.get(Attribute.BUCKET)),
-        _TRUTH.get(texts.get(Attribute.EXPOSED, "")) if is_plausible(start, received_ns) else None,
+        _TRUTH.get(texts.get(Attribute.EXPOSED, "")) if plausible else None,
         _values(texts) if is_outcome else None,
     )
 

@@ -46,16 +46,19 @@ Group              uint64                first 16 hex digits of the pseudonym `m
 Window             int64                 `meshtrial.window`, number of a switchback's window since 1970
 Bucket             uint32                `meshtrial.bucket`
 Exposed            bool                  `meshtrial.exposed`; null also where Timestamp is more than 30 days
-                                         before ReceivedAt or 1 day after it: such a time is a clock's
-                                         mistake, so the span is not analysed
+                                         before the receipt or 1 day after it: such a time is a clock's
+                                         mistake, so the span is not analysed. Of an imported one the first
+                                         limit does not hold
 OutcomeValues      map<string, double>   `meshtrial.outcome.values.*` that are numbers within 1e100, by
                                          field; of spans `meshtrial.outcome` only
-ReceivedAt         timestamp[ns]         when the collector took it; of spans that came twice the first counts
+ReceivedAt         timestamp[ns]         when the collector took it; of what a door for imports took
+                                         (`meshtrial.imported`) Timestamp: it is a statement about the past,
+                                         complete as of the import
 ================== ===================== ==================================================================
 
 A promoted column is null where the attribute is absent or is not what the column holds. Numbers and truth
 values are taken from their text as well, because proxies write every tag as a string. An outcome's three
-columns are null as well where Timestamp is more than 1 day after ReceivedAt.
+columns are null as well where Timestamp is more than 1 day after the receipt.
 """
 
 from typing import Final

@@ -12,7 +12,7 @@ import pytest
 
 from meshtrial.collect import importing
 from meshtrial.collect.file_rows import Format
-from meshtrial.collect.importing import Counts, OutcomeDoor, Refusal, Watcher, import_file
+from meshtrial.collect.importing import OUTCOMES, Counts, Door, Refusal, Watcher, import_file
 from meshtrial.collect.row_outcomes import Columns
 from meshtrial.errors import SettingError
 
@@ -86,7 +86,7 @@ def run(
     path: Path, door: FakeDoor, columns: Columns = COLUMNS, token: str = "secret"
 ) -> tuple[Counts, list[Refusal]]:
     refused: list[Refusal] = []
-    with closing(OutcomeDoor(door.url, token)) as sender:
+    with closing(Door(door.url, token, OUTCOMES)) as sender:
         watcher = Watcher(refused.append, lambda _: None)
         return import_file(path, Format.CSV, columns, sender, watcher), refused
 
@@ -215,4 +215,4 @@ def test_a_wrong_token_and_a_wrong_port_are_one_clear_error(path: Path, door: Fa
 @pytest.mark.parametrize("url", ["localhost:4318", "http://", "http://x:99999", "ftp://x", "http://x/ü"])
 def test_what_is_no_url_of_a_collector_is_one_clear_error(url: str) -> None:
     with pytest.raises(SettingError, match=r"^--collector "):
-        OutcomeDoor(url, "secret")
+        Door(url, "secret", OUTCOMES)

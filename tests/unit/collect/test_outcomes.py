@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from meshtrial.collect.outcomes import Batch, RefusedItem, to_spans
+from meshtrial.collect.items import Batch, RefusedItem
+from meshtrial.collect.outcomes import to_spans
 from meshtrial.errors import Refused
 from meshtrial.pseudonym import PseudonymKey
 from meshtrial.store.rows import to_table

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from meshtrial.collect.row_outcomes import Columns, RowFlaw, outcome_of
+from meshtrial.collect.row_cells import RowFlaw
+from meshtrial.collect.row_outcomes import Columns, outcome_of
 from meshtrial.errors import SettingError
 
 COLUMNS = Columns(

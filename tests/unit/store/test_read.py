@@ -147,6 +147,22 @@ def test_a_span_that_came_twice_counts_once_as_received_first(tmp_path: Path, ro
     assert sorted(select(store, VERSIONS)) == [("first",), ("other",)]
 
 
+@pytest.mark.parametrize("rolled", [0, 1, 2])
+def test_an_imported_copy_counts_only_where_there_is_no_other(tmp_path: Path, rolled: int) -> None:
+    times = {"name": "meshtrial.outcome", "start_time_unix_nano": 5}
+    imported, alone = version("imported", **times), version("alone", **times, span_id=b"S" * 8)
+    for span in (imported, alone):
+        span["attributes"]["meshtrial.imported"] = True
+    store = make_store(
+        tmp_path,
+        [(10, trace_request(imported, alone))],
+        [(20, trace_request(version("second", **times))), (30, trace_request(version("third", **times)))],
+        rolled=rolled,
+    )
+
+    assert sorted(select(store, VERSIONS)) == [("alone",), ("second",)]
+
+
 def test_of_copies_received_at_once_one_is_left(tmp_path: Path) -> None:
     store = make_store(tmp_path, [(1, trace_request(version("a"), version("b")))])
 

@@ -307,3 +307,29 @@ def test_every_column_is_explained_on_the_schema_page_with_its_type() -> None:
     }
 
     assert {field.name: types.get(field.type, "list<struct>") for field in SCHEMA} == explained
+
+
+YEAR = 365 * 86_400 * 10**9
+
+
+@pytest.mark.parametrize("name", ["meshtrial.exposure", "meshtrial.outcome"])
+def test_what_was_imported_counts_as_received_when_it_happened(name: str) -> None:
+    attributes = {"meshtrial.imported": True, "meshtrial.exposed": True, "meshtrial.outcome.name": "purchase"}
+
+    written = row(9 * YEAR, name=name, start_time_unix_nano=YEAR, attributes=attributes)
+
+    assert (written["ReceivedAt"], written["Exposed"]) == (YEAR, True)
+
+
+def test_an_imported_exposure_of_the_future_is_a_mistake_all_the_same() -> None:
+    attributes = {"meshtrial.imported": True, "meshtrial.exposed": True}
+
+    written = row(YEAR, name="meshtrial.exposure", start_time_unix_nano=2 * YEAR, attributes=attributes)
+
+    assert written["Exposed"] is None
+
+
+def test_other_spans_are_not_imported_whatever_they_say() -> None:
+    written = row(9 * YEAR, start_time_unix_nano=YEAR, attributes={"meshtrial.imported": True})
+
+    assert written["ReceivedAt"] == 9 * YEAR
