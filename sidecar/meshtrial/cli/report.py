@@ -42,7 +42,7 @@ def report(
 
     compiled = read_plan(plan)
     chosen = chosen_experiment(plan, compiled, experiment)
-    with connect(store) as connection:
+    with connect(store, exposures_once=False) as connection:
         made = make_report(connection, compiled, chosen, time.time_ns(), peek=peek)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(made)))

@@ -3,6 +3,7 @@
 Stage: segments and journals -> **otel_traces** -> analysis.
 """
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -62,14 +63,15 @@ SELECT * FROM segment_rows UNION ALL BY NAME SELECT * FROM journal_rows
 _REPEATS: Final = """
 CREATE TABLE repeats AS
 WITH again AS (
-    SELECT hash(TraceId, SpanId, SpanName) AS h FROM rows_as_received GROUP BY h HAVING count(*) > 1
+    SELECT hash(TraceId, SpanId, SpanName) AS h FROM rows_as_received WHERE {which}
+    GROUP BY h HAVING count(*) > 1
 ), copies AS (
     SELECT filename, file_row_number, row_number() OVER (
         PARTITION BY TraceId, SpanId, SpanName
         ORDER BY coalesce(SpanAttributes['meshtrial.imported'], '') = 'true', ReceivedAt,
             filename, file_row_number
     ) AS copy
-    FROM rows_as_received WHERE hash(TraceId, SpanId, SpanName) IN (SELECT h FROM again)
+    FROM rows_as_received WHERE {which} AND hash(TraceId, SpanId, SpanName) IN (SELECT h FROM again)
 )
 SELECT filename, file_row_number FROM copies WHERE copy > 1
 """
@@ -78,6 +80,9 @@ SELECT filename, file_row_number FROM copies WHERE copy > 1
 What was imported comes after what was not: its ReceivedAt is its own time, and a file of old outcomes must
 not take the place of what the analysis has counted already.
 """
+_COUNTED: Final = "SpanName <> 'meshtrial.exposure'"
+MEMORY: Final = "1536MiB"
+"""What the engine may take; more goes to the disk."""
 _ALL: Final = """
 CREATE VIEW otel_traces AS
 SELECT * EXCLUDE (filename, file_row_number) FROM rows_as_received
@@ -85,11 +90,16 @@ SELECT * EXCLUDE (filename, file_row_number) FROM rows_as_received
 _WITHOUT_REPEATS: Final = f"{_ALL} ANTI JOIN repeats USING (filename, file_row_number)"
 
 
-def connect(path: Path) -> "duckdb.DuckDBPyConnection":
+def connect(path: Path, *, exposures_once: bool = True) -> "duckdb.DuckDBPyConnection":
     """A database in memory; its view `otel_traces` (`meshtrial.store.schema`) is the store as it is now.
 
     A span that came more than once, by (TraceId, SpanId, SpanName), is there once: as it was received first,
     and as it was imported only where it came in no other way.
+
+    Args:
+        path: The store's folder.
+        exposures_once: False where nobody counts exposures one by one: not to look for repeats among them
+            halves the time, and more than one copy may then be there.
 
     Raises:
         NoData: There is no store, or it holds no span.
@@ -98,16 +108,16 @@ def connect(path: Path) -> "duckdb.DuckDBPyConnection":
     import duckdb  # noqa: PLC0415 - a collector runs without it
 
     snapshot = open_snapshot(path)
-    database = duckdb.connect()
+    database = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": tempfile.gettempdir()})
     try:
-        _make_view(database, snapshot)
+        _make_view(database, snapshot, "true" if exposures_once else _COUNTED)
     except duckdb.Error as error:
         database.close()
         raise StoreError(f"the store {path} cannot be read: {error}") from error
     return database
 
 
-def _make_view(database: "duckdb.DuckDBPyConnection", snapshot: Snapshot) -> None:
+def _make_view(database: "duckdb.DuckDBPyConnection", snapshot: Snapshot, which: str) -> None:
     database.register("journal_rows", _numbered(snapshot.journal))
     if snapshot.segments:
         files = [str(path) for path in snapshot.segments]
@@ -117,7 +127,7 @@ def _make_view(database: "duckdb.DuckDBPyConnection", snapshot: Snapshot) -> Non
     else:
         database.execute("CREATE VIEW segment_rows AS SELECT * FROM journal_rows LIMIT 0")
     database.execute(_ROWS)
-    database.execute(_REPEATS)
+    database.execute(_REPEATS.format(which=which))
     repeated = database.execute("SELECT 1 FROM repeats LIMIT 1").fetchone()
     database.execute(_WITHOUT_REPEATS if repeated else _ALL)
 
