@@ -9,19 +9,36 @@ the event is about follows as fields of its own::
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
 ROOT: Final = "meshtrial"
 """Logger above all of ours; `configure` gives it its one handler."""
+QUIET_SECONDS: Final = 60.0
+"""How long nothing more is said of what `EventLog.seldom` let through."""
 
 
 class EventLog:
     """What one part of the program reports; cheap to make, safe in every thread."""
 
-    def __init__(self, part: str) -> None:
-        """`part` names who speaks: `collect`, `store`."""
+    def __init__(self, part: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`part` names who speaks: `collect`, `store`; `clock` has seconds that only grow."""
         self._logger = logging.getLogger(f"{ROOT}.{part}")
+        self._clock = clock
+        self._said: dict[tuple[str | int, ...], float] = {}
+
+    def seldom(self, *kind: str | int) -> bool:
+        """Whether to speak of what requests may cause by thousands: once, and again when a minute has passed.
+
+        A kind is one of few, each of which is remembered: nothing that a client or a model can vary.
+        """
+        now = self._clock()
+        if now - self._said.get(kind, float("-inf")) < QUIET_SECONDS:
+            return False
+        self._said[kind] = now
+        return True
 
     def info(self, event: str, **fields: object) -> None:
         """Something went as it should."""

@@ -272,6 +272,35 @@ def test_an_outcome_header_that_cannot_be_read_is_counted_and_hidden(value: byte
     assert door.registry.get_sample_value("meshtrial_response_outcomes_total", refused) == 1
 
 
+def test_outcome_headers_that_cannot_be_read_are_logged_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    door = Door(OUTCOMES)
+    for number in range(20):
+        session = door.session()
+        session.receive(message("/", user()))
+        session.receive(response(("x-meshtrial-outcome", b"Purchase%d" % number)))
+
+    [line] = [record for record in caplog.records if "outcomes" in record.getMessage()]
+    assert "Purchase0" in vars(line)["fields"]["reason"]
+    refused = {"result": "refused"}
+    assert door.registry.get_sample_value("meshtrial_response_outcomes_total", refused) == 20
+
+
+def test_a_mistake_of_ours_leaves_requests_unchanged_and_is_logged_once_a_minute_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise RuntimeError("a user in clear")
+
+    monkeypatch.setattr("meshtrial.doors.session.decide", mistaken)
+    door = Door(plan())
+    unchanged = ProcessingResponse(request_headers={})
+    assert [door.receive(message("/", user())) for _ in range(20)] == [unchanged] * 20
+    assert door.messages("malformed") == 20
+    assert [vars(record)["fields"] for record in caplog.records] == [{"reason": "RuntimeError"}]
+
+
 def test_a_unit_outside_its_slice_goes_to_control_and_leaves_no_trace() -> None:
     layered = plan(keys="layer: all\n    slice: [0%, 50%]").replace("    unit: {header: x-user-id}\n", "")
     door = Door(layered.replace("metrics:", "layers: {all: {unit: {header: x-user-id}}}\nmetrics:"))

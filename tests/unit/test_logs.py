@@ -38,6 +38,26 @@ def test_an_event_is_one_line_of_json_with_its_fields(lines: io.StringIO) -> Non
     }
 
 
+def test_what_comes_by_thousands_is_spoken_of_once_a_minute_for_each_kind() -> None:
+    now = [1000.0]
+    log = EventLog("collect", lambda: now[0])
+
+    spoken = []
+    for now[0] in (1000.0, 1000.1, 1059.9, 1060.0, 1119.9, 1200.0):
+        spoken.append((log.seldom("otlp_http", 401), log.seldom("otlp_http", 401)))
+    assert spoken == [
+        (True, False),
+        (False, False),
+        (False, False),
+        (True, False),
+        (False, False),
+        (True, False),
+    ]
+    assert log.seldom("otlp_http", 413)
+    assert log.seldom("otlp_grpc", 401)
+    assert EventLog("collect", lambda: now[0]).seldom("otlp_http", 401)
+
+
 def test_the_time_is_utc_with_milliseconds(lines: io.StringIO) -> None:
     record = logging.LogRecord("meshtrial", logging.INFO, "", 0, "x", (), None)
     record.created = 1_772_357_400.1234

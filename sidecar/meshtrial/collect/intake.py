@@ -17,8 +17,6 @@ from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.delivery import Delivery
 from meshtrial.store.writer import Store
 
-_log = EventLog("collect")
-
 
 class Intake:
     """Shared by the doors; what it returns from is on disk."""
@@ -26,14 +24,13 @@ class Intake:
     def __init__(self, store: Store, key: PseudonymKey, forward: Delivery | None, metrics: Metrics) -> None:
         self.store, self.forward, self.metrics = store, forward, metrics
         self._key = key
-        self._told: set[tuple[str, int]] = set()
+        self._log = EventLog("collect")
 
     def refuse(self, door: str, refusal: Refused) -> None:
-        """Count a refused request; the first of its kind at each door is logged too."""
+        """Count a refused request; those of one kind at a door are logged once a minute."""
         self.metrics.refused.labels(door, str(refusal.status)).inc()
-        if (door, refusal.status) not in self._told:
-            self._told.add((door, refusal.status))
-            _log.warning("refused", door=door, status=refusal.status, reason=str(refusal))
+        if self._log.seldom(door, refusal.status):
+            self._log.warning("refused", door=door, status=refusal.status, reason=str(refusal))
 
     async def take_spans(
         self, payload: bytes, *, door: str, authenticated: bool

@@ -1,11 +1,12 @@
 """What the sessions of one process share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from meshtrial.doors.counters import Counters
 from meshtrial.doors.in_force import InForce
+from meshtrial.logs import EventLog
 from meshtrial.pseudonym import PseudonymKey
 from meshtrial.record.exposure import Attributes
 from meshtrial.record.outcome import Outcome
@@ -47,3 +48,5 @@ class Desk:
     """First arms of units that keep theirs."""
     recent: Recent
     """What need not be recorded again."""
+    events: EventLog = field(default_factory=lambda: EventLog("ext_proc"))
+    """What the process reports of requests."""

@@ -26,7 +26,6 @@ from meshtrial.doors.hops import carried_on
 from meshtrial.doors.knowledge import context_of, keep_first
 from meshtrial.doors.reading import read_headers, read_request
 from meshtrial.doors.response import minted_cookies, reporting_units, wants_response
-from meshtrial.logs import EventLog
 from meshtrial.names import Header, Plane
 from meshtrial.plan.model import Exposures
 from meshtrial.record.exposure import exposure_attributes, unit_pseudonym
@@ -37,7 +36,6 @@ from meshtrial.record.span import Timing
 
 _OUTCOME_ID = 16
 """Random bytes of an outcome's id: a response is one event, so nothing can send it twice."""
-_LOG = EventLog("ext_proc")
 
 
 def _unchanged(phase: str) -> bytes:
@@ -84,7 +82,9 @@ class Session:
             if phase == "response_headers" and self._decision:
                 return self._responded(read_headers(request.response_headers), start)
         except Exception as error:  # noqa: BLE001 - the contract: no request fails because of us
-            _LOG.error("undecided", reason=type(error).__name__)  # its text may hold a unit
+            reason = type(error).__name__  # its text may hold a unit
+            if self._desk.events.seldom(reason):
+                self._desk.events.error("undecided", reason=reason)
             return self._counted(Result.MALFORMED, _UNCHANGED[phase])
         return self._counted(Result.OTHER_PHASE, _UNCHANGED[phase])
 
@@ -131,7 +131,8 @@ class Session:
         outcomes = read_outcomes(headers.get(Header.OUTCOME, ()))
         if isinstance(outcomes, str):
             desk.counters.outcomes(refused=1)
-            _LOG.warning("outcomes in a response header cannot be read", reason=outcomes)
+            if desk.events.seldom("outcomes"):  # whatever the reason, of which models can cause many
+                desk.events.warning("outcomes in a response header cannot be read", reason=outcomes)
             outcomes = ()
         for kind, pseudonym in reporting_units(self._decision, desk.key):
             for outcome in outcomes:

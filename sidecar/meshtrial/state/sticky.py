@@ -11,7 +11,6 @@ from meshtrial.errors import SettingError
 from meshtrial.logs import EventLog
 from meshtrial.memory import BoundedMemory
 
-_LOG = EventLog("sticky")
 LARGEST = 200_000
 """Units that a memory holds at most, some 60 MB."""
 
@@ -83,7 +82,7 @@ class StickyFile:
         self._clock = clock
         self._again = dict.fromkeys((_SELECT, _INSERT), float("-inf"))
         self._reason, self._failed = "", float("-inf")
-        self._told: set[str] = set()
+        self._log = EventLog("sticky", clock)
         try:
             path.touch(mode=0o640)  # for its owner and group alone, as store and spool are
             # `GET /v1/explain` reads in another thread: SQLite itself lets in one at a time.
@@ -123,9 +122,8 @@ class StickyFile:
 
     def _tell(self, reason: str) -> None:
         self._reason = reason
-        if reason not in self._told:
-            self._told.add(reason)
-            _LOG.error("sticky file in trouble", reason=reason)
+        if self._log.seldom(reason):
+            self._log.error("sticky file in trouble", reason=reason)
 
     def health(self) -> dict[str, str | None]:
         """As a component of /healthz: `degraded` for a minute after the last trouble."""
