@@ -70,7 +70,9 @@ def read_signs(engine: Engine, trial: Trial) -> Signs:
         groups=groups,
         other_kinds=_count(engine, _other_kinds(trial)),
         two_arms={} if switchback else dict(engine.rows(_two_arms(trial))),
-        moved=_count(engine, _met_another_arm(trial, "t.Exposed AND coalesce(t.Cohort, '') <> u.Cohort"))
+        moved=_count(
+            engine, _met_another_arm(trial, "t.Exposed AND coalesce(t.Cohort, 'default') <> u.Cohort")
+        )
         if several
         else 0,
         forced=0 if switchback else _count(engine, _met_another_arm(trial, "t.Reason = 'targeting_match'")),
@@ -114,12 +116,11 @@ WHERE t.SpanName = 'meshtrial.exposure' AND t.Experiment = {quoted(experiment.id
 
 
 def _two_arms(trial: Trial) -> str:
-    cohort = "AND coalesce(t.Cohort, '') = u.Cohort" if len(trial.experiment.splits) > 1 else ""
     return f"""
 SELECT u.Arm, count(DISTINCT u.Unit) FROM units u JOIN spans t ON t.Unit = u.Unit
 WHERE t.SpanName = 'meshtrial.exposure' AND t.Experiment = {quoted(trial.experiment.id)}
   AND t.UnitKind = {quoted(trial.experiment.unit.kind)} AND t.Phase = u.Phase AND t.Arm <> u.Arm
-  AND t.Exposed {cohort}
+  AND t.Exposed AND coalesce(t.Cohort, 'default') = u.Cohort
 GROUP BY u.Arm ORDER BY 1
 """
 

@@ -65,12 +65,11 @@ def units_query(trial: Trial, key: str, *, ties: bool) -> str:
         ties: Some key has two exposures of one time, of which the one of the least ids is taken. To look for
             them always would cost half as much again.
     """
-    cohort = "coalesce(Cohort, '')" if len(trial.experiment.splits) > 1 else "'default'"
     strata = "".join(f", coalesce(Strata[{quoted(s)}], '') AS S{i}" for i, s in enumerate(trial.strata))
     group = ', "Group"' if trial.experiment.unit.group_kind and key == trial.unit_key else ""
     once = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY TraceId, SpanId) = 1" if ties else ""
     return f"""
-SELECT {key}, First, First - First % {trial.period} AS Period, Phase, {cohort} AS Cohort, Arm, Bucket
+SELECT {key}, First, First - First % {trial.period} AS Period, Phase, coalesce(Cohort, 'default') AS Cohort, Arm, Bucket
   {group}{strata}
 FROM spans JOIN firsts USING ({key})
 WHERE {_in_time(trial)} AND Time = First {once}
