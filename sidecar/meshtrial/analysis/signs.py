@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from meshtrial.analysis.cells import Counts, Key
 from meshtrial.analysis.gathered import keep_firsts
@@ -9,6 +10,9 @@ from meshtrial.analysis.units import COUNTS, SECOND, Trial, exposures
 from meshtrial.analysis.values import amount_of, events_of, is_of
 from meshtrial.plan.inference import Metric
 from meshtrial.store.engine import Engine, quoted
+
+
+_COHORT: Final = "coalesce(t.Cohort, 'default')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def _two_arms(trial: Trial) -> str:
 SELECT u.Arm, count(DISTINCT u.Unit) FROM units u JOIN spans t ON t.Unit = u.Unit
 WHERE t.SpanName = 'meshtrial.exposure' AND t.Experiment = {quoted(trial.experiment.id)}
   AND t.UnitKind = {quoted(trial.experiment.unit.kind)} AND t.Phase = u.Phase AND t.Arm <> u.Arm
-  AND t.Exposed AND coalesce(t.Cohort, 'default') = u.Cohort
+  AND t.Exposed AND {_COHORT} = u.Cohort
 GROUP BY u.Arm ORDER BY 1
 """
 

@@ -69,8 +69,8 @@ def units_query(trial: Trial, key: str, *, ties: bool) -> str:
     group = ', "Group"' if trial.experiment.unit.group_kind and key == trial.unit_key else ""
     once = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY TraceId, SpanId) = 1" if ties else ""
     return f"""
-SELECT {key}, First, First - First % {trial.period} AS Period, Phase, coalesce(Cohort, 'default') AS Cohort, Arm, Bucket
-  {group}{strata}
+SELECT {key}, First, First - First % {trial.period} AS Period, Phase,
+  coalesce(Cohort, 'default') AS Cohort, Arm, Bucket{group}{strata}
 FROM spans JOIN firsts USING ({key})
 WHERE {_in_time(trial)} AND Time = First {once}
 """
