@@ -14,7 +14,7 @@ import xxhash
 
 from meshtrial.assign.audience import in_audience, in_cohort
 from meshtrial.assign.request import Request
-from meshtrial.assign.unit import NoUnit, unusable
+from meshtrial.assign.unit import NoUnit, put_claim, unusable
 from meshtrial.names import Reason
 from meshtrial.plan.audience import sources_of
 from meshtrial.plan.model import Bucketing, Experiment, Hash, Mode
@@ -154,17 +154,8 @@ def _request(known: Values, position: int) -> Request:
             case Carrier.QUERY:
                 query[source.name] = [value]
             case Carrier.METADATA:
-                _put(metadata.setdefault(source.name, {}), source.path, value)
+                put_claim(metadata, source, value)
     return request
-
-
-def _put(place: dict[str, object], path: Sequence[str], value: bytes) -> None:
-    for key in path[:-1]:
-        inner = place.setdefault(key, {})
-        if not isinstance(inner, dict):
-            return
-        place = inner
-    place[path[-1]] = value.decode("utf-8", "surrogateescape")
 
 
 def _arms(experiment: Experiment, buckets: _Int64, cohorts: Sequence[str]) -> _Int64:

@@ -17,11 +17,11 @@ from meshtrial.assign.matching import failing
 from meshtrial.assign.mutation import Mutation, mutation_of
 from meshtrial.assign.request import Request
 from meshtrial.assign.subject import Subject, subject_of
-from meshtrial.assign.unit import NoUnit, value_of
+from meshtrial.assign.unit import NoUnit, put_claim, value_of
 from meshtrial.errors import SettingError
 from meshtrial.names import Reason
 from meshtrial.plan.model import DEFAULT_COHORT, Bucketing, Experiment, Hash, Mode, Plan
-from meshtrial.plan.traffic import Carrier, Match, Source
+from meshtrial.plan.traffic import Carrier, Match
 from meshtrial.plan.words import condition_words, match_words
 
 _DIGITS = {Hash.MD5: 32, Hash.XXH64: 16, Hash.MURMUR2: 8}
@@ -127,7 +127,7 @@ def request_of(unit: bytes, experiment: Experiment, request: Request) -> Request
             case Carrier.QUERY:
                 query.append(f"{quote(source.name)}={quote(value)}")
             case Carrier.METADATA:
-                _put(metadata.setdefault(source.name, {}), source, value.decode("utf-8", "replace"))
+                put_claim(metadata, source, value)
     path, mark, rest = request.path.partition("?")
     if query:
         path = f"{path}?{'&'.join([*query, *([rest] if rest else [])])}"
@@ -136,15 +136,6 @@ def request_of(unit: bytes, experiment: Experiment, request: Request) -> Request
     if ":path" in headers:
         headers[":path"] = [path.encode("latin-1")]
     return Request(path, request.route, headers, metadata)
-
-
-def _put(place: dict[str, Any], source: Source, value: str) -> None:
-    """Put a text at the source's path; what is no object on the way gives way."""
-    for key in source.path[:-1]:
-        if not isinstance(place.get(key), dict):
-            place[key] = {}
-        place = place[key]
-    place[source.path[-1]] = value
 
 
 def mutation_walked(walks: tuple[Walk, ...], plan: Plan) -> Mutation:

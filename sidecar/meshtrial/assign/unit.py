@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from meshtrial.assign.request import Request
 from meshtrial.plan.traffic import Carrier, Source, Unit
@@ -40,6 +41,19 @@ def value_of(request: Request, source: Source) -> bytes | NoUnit:
     if len(values) > 1 and any(other != value for other in values):
         return NoUnit.AMBIGUOUS
     return value
+
+
+def put_claim(metadata: dict[str, Any], source: Source, value: bytes) -> None:
+    """Put a text where `value_of` finds a source's claim; what is no object on the way gives way.
+
+    Bytes that are no UTF-8 are no unit in a claim either: `surrogateescape` keeps them from becoming text.
+    """
+    place = metadata
+    for key in (source.name, *source.path[:-1]):
+        if not isinstance(place.get(key), dict):
+            place[key] = {}
+        place = place[key]
+    place[source.path[-1]] = value.decode("utf-8", "surrogateescape")
 
 
 def unit_of(request: Request, source: Source) -> bytes | NoUnit:

@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 
 from meshtrial.assign.request import Request
 from meshtrial.assign.subject import in_washout, window_of
-from meshtrial.assign.unit import NoUnit, unit_of, unusable
+from meshtrial.assign.unit import NoUnit, put_claim, unit_of, unusable
 from meshtrial.plan.traffic import Carrier, Source, Switchback
 
 USER = Source(Carrier.HEADER, "x-user-id")
@@ -38,6 +40,24 @@ def test_other_headers_are_not_looked_at() -> None:
 
 def test_a_usable_value_has_no_reason_against_it() -> None:
     assert unusable(b"u1") is None
+
+
+@pytest.mark.parametrize("before", [{}, {"jwt": {"sub": "u0"}}, {"jwt": {"sub": {"id": 7}}}])
+def test_a_claim_that_is_put_is_the_unit_whatever_stood_there(before: dict[str, Any]) -> None:
+    source = Source(Carrier.METADATA, "jwt", ("sub", "id"))
+    for value in ("ü1".encode(), b"", b"\xff"):
+        put_claim(before, source, value)
+        assert unit_of(Request("/", "", {}, before), source) == (unusable(value) or value)
+
+
+def test_claims_stand_beside_each_other() -> None:
+    sources = [Source(Carrier.METADATA, name, ("sub", key)) for name in ("jwt", "own") for key in "ab"]
+    metadata: dict[str, Any] = {}
+    for number, source in enumerate(sources):
+        put_claim(metadata, source, b"u%d" % number)
+
+    request = Request("/", "", {}, metadata)
+    assert [unit_of(request, source) for source in sources] == [b"u0", b"u1", b"u2", b"u3"]
 
 
 @pytest.mark.parametrize(
