@@ -99,13 +99,14 @@ def is_better(finding: Finding) -> bool:
         return False
     beyond = gain if entry.require_above is None else finding.gain(finding.beyond)
     above = beyond is not None and beyond.low > 0
-    return above and gain.low > 0 and gain.high >= finding.in_units(entry.minimum_effect)
+    reached = gain.high >= finding.in_units(entry.minimum_effect)
+    return above and gain.low > 0 and reached and finding.is_significant
 
 
 def is_worse(finding: Finding) -> bool:
     """Whether the interval lies on the worse side of 0."""
     gain = finding.gain(finding.comparison)
-    return gain is not None and gain.high < 0
+    return gain is not None and gain.high < 0 and finding.is_significant
 
 
 def is_within(finding: Finding) -> bool:

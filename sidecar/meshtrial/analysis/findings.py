@@ -83,6 +83,11 @@ class Finding:
         """1 where more is better, or where neither way is; else -1."""
         return -1 if self.entry.direction is Direction.DOWN else 1
 
+    @property
+    def is_significant(self) -> bool:
+        """Whether a design that has a test of its own rejects by it; True of others, whose interval tells."""
+        return self.measured.p_value is None or self.measured.p_value < self.alpha
+
     def gain(self, comparison: Comparison | None) -> Interval | None:
         """An interval with better as up; None where there is none."""
         if not isinstance(comparison, Difference):
