@@ -11,7 +11,6 @@ from meshtrial.analysis.values import amount_of, events_of, is_of
 from meshtrial.plan.inference import Metric
 from meshtrial.store.engine import Engine, quoted
 
-
 _COHORT: Final = "coalesce(t.Cohort, 'default')"
 
 
