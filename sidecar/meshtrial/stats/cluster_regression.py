@@ -72,7 +72,7 @@ class ClusterFit:
         The variance is a quadratic form with matrix M over clusters; its freedom is tr(M)^2 / tr(M^2), with
         M_gg = a_g^2 n_g and M_gh = -u_g u_h x_g' B x_h, u_g = a_g n_g (1 - n_g h_g)^(-1/2).
 
-        Source: Pustejovsky & Tipton 2018, Journal of Business & Economic Statistics 36:672, section 4.1.
+        Source: Pustejovsky & Tipton 2018, Journal of Business & Economic Statistics 36:672.
         """
         squares = self._weights(combination) ** 2
         own, shared = squares * self.sizes, squares * self.sizes**2 / self._left()

@@ -185,7 +185,7 @@ def design_effect(likeness: Likeness) -> float:
     1 + ((1 + v^2) m - 1) ICC, for clusters of mean size m whose sizes vary by v; below 0 the correlation
     counts as 0. It is the mean's of units, which `cluster_contrast` compares.
 
-    Source: Kish 1965, Survey Sampling, section 8.2, for equal sizes; Eldridge, Ashby & Kerry 2006,
+    Source: Kish 1965, Survey Sampling, for equal sizes; Eldridge, Ashby & Kerry 2006,
     International Journal of Epidemiology 35:1292.
     """
     return 1 + max(0.0, ((1 + likeness.size_variation**2) * likeness.size - 1) * max(0.0, likeness.icc))

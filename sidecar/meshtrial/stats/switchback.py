@@ -6,7 +6,8 @@ A window counts for an arm only if it and the `carried` windows before it had th
 outcome the arm's own. It stands for those that had the arm by chance only: it counts 1 / probability times
 (Horvitz-Thompson). Outcomes are fixed; what is random is the arms, each window's drawn on its own.
 
-Source: Bojinov, Simchi-Levi & Zhao 2023, Management Science 69:3759, for the estimator and the test.
+Source: Bojinov, Simchi-Levi & Zhao 2023, Management Science 69:3759 (arXiv 2009.00148), for the estimator and
+the test.
 """
 
 import math
@@ -168,7 +169,7 @@ def randomisation_p_value(
     Raises:
         ValueError: `carried` is below 0 or `draws` below 1.
 
-    Source: Bojinov, Simchi-Levi & Zhao 2023, Management Science 69:3759, section 4.1; Phipson & Smyth 2010,
+    Source: Bojinov, Simchi-Levi & Zhao 2023, Management Science 69:3759; Phipson & Smyth 2010,
     Statistical Applications in Genetics and Molecular Biology 9:39, for counting the one made.
     """
     if draws < 1:

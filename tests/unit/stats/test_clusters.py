@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
+from cluster_matrices import cr2
 from meshtrial.stats.clusters import (
     FEW,
     MANY,
@@ -45,20 +46,6 @@ def arms_of(trial: Trial, covariate: np.ndarray | None = None) -> tuple[Clusters
     columns = np.empty((len(sizes), 0)) if covariate is None else covariate
     control, treatment = (Clusters(sums[of], sizes[of], columns[of]) for of in (~treated, treated))
     return control, treatment
-
-
-def cr2(y: np.ndarray, x: np.ndarray, cluster: np.ndarray, c: np.ndarray) -> tuple[float, float]:
-    """Variance and degrees of freedom by the definitions, with matrices over units."""
-    bread = np.linalg.inv(x.T @ x)
-    residual_maker = np.eye(len(y)) - x @ bread @ x.T
-    rows = []
-    for g in np.unique(cluster):
-        own = cluster == g
-        values, vectors = np.linalg.eigh(residual_maker[np.ix_(own, own)])
-        root = vectors @ np.diag(values**-0.5) @ vectors.T
-        rows.append(c @ bread @ x[own].T @ root @ residual_maker[own])
-    p = np.array(rows)
-    return float(np.sum((p @ y) ** 2)), float(np.trace(p @ p.T) ** 2 / np.sum((p @ p.T) ** 2))
 
 
 @pytest.mark.parametrize("seed", range(5))
