@@ -7,7 +7,7 @@ from typing import Final
 from meshtrial.analysis.cells import Counts, Key
 from meshtrial.analysis.gathered import keep_firsts
 from meshtrial.analysis.units import COUNTS, SECOND, Trial, exposures
-from meshtrial.analysis.values import amount_of, events_of, is_of
+from meshtrial.analysis.values import amount_of, events_of, is_of, within
 from meshtrial.plan.inference import Metric
 from meshtrial.store.engine import Engine, quoted
 
@@ -138,15 +138,15 @@ GROUP BY Arm ORDER BY 1
 def _stray(trial: Trial, metric: Metric) -> str:
     """Never exposed, before, after, late, lacking."""
     events, window = metric.events, metric.window
-    start, end = (f"u.First + {seconds * SECOND}" for seconds in (window.start, window.end))
-    within = f"e.Time >= {start} AND e.Time < {end}"
+    counted = within(window.start, window.end)
     before = "e.Time < u.First" if not metric.covariates else "1 = 0"
     lacks = f"({amount_of(events)}) IS NULL" if events.field is not None else "1 = 0"
-    late = f"{within} AND e.Received - u.First > {trial.closing}"
+    late = f"{counted} AND e.Received - u.First > {trial.closing}"
     return f"""
 SELECT sum(CASE WHEN u.Unit IS NULL THEN 1 ELSE 0 END), sum(CASE WHEN {before} THEN 1 ELSE 0 END),
-  sum(CASE WHEN e.Time >= {end} THEN 1 ELSE 0 END), sum(CASE WHEN {late} THEN 1 ELSE 0 END),
-  sum(CASE WHEN {within} AND {lacks} THEN 1 ELSE 0 END)
+  sum(CASE WHEN e.Time - u.First >= {window.end * SECOND} THEN 1 ELSE 0 END),
+  sum(CASE WHEN {late} THEN 1 ELSE 0 END),
+  sum(CASE WHEN {counted} AND {lacks} THEN 1 ELSE 0 END)
 FROM spans e LEFT JOIN units u ON e.Unit = u.Unit
 WHERE {events_of(trial, [events])} AND {is_of(events)}
 """

@@ -55,10 +55,15 @@ def amount_of(events: Events) -> str:
 
 def around(trial: Trial, start: int, end: int) -> str:
     """The condition that an event `e` of a unit `u` counts: when it happened, and when it was received."""
-    return (
-        f"e.Time >= u.First + {start * SECOND} AND e.Time < u.First + {end * SECOND}"
-        f" AND e.Received - u.First <= {trial.closing}"
-    )
+    return f"{within(start, end)} AND e.Received - u.First <= {trial.closing}"
+
+
+def within(start: int, end: int) -> str:
+    """The condition that an event `e` happened so many seconds after a unit `u` was first exposed.
+
+    By differences: a clock that is centuries ahead makes no sum that is too large for 64 bits.
+    """
+    return f"e.Time - u.First >= {start * SECOND} AND e.Time - u.First < {end * SECOND}"
 
 
 def join_of(trial: Trial) -> str:
