@@ -12,14 +12,15 @@ from meshtrial.stats.proportion import Proportion
 
 LEAST_EVENTS: Final = 10
 """Units with the outcome, and units without, that each arm needs."""
-LEAST_EFFECTIVE: Final = 100
+LEAST_EFFECTIVE: Final = 200
 """Effective units that each arm needs, or else `LEAST_NONZERO`.
 
-By simulation at 10/90, with looks throughout, over horizons of 1 to 20 times the planned units: where values
-are lognormal or 0, at most 5% of trials alarm falsely if the logarithm's standard deviation is 1.5 or less;
-at 2, where a few units hold half of the total, 10% do: such a metric needs a cap.
+By simulation at 10/90, with looks throughout, over horizons of up to 20 times the units that the sequence is
+tuned for, which errs most where these are about when the burn-in ends: of trials without an effect whose
+values are lognormal, 3% alarm if the logarithm's standard deviation is 1, 5% at 1.25, 7% at 1.5 and 9% at 2,
+where one unit in 1000 holds a seventh of the total. A metric as skewed as the latter two needs a cap.
 """
-LEAST_NONZERO: Final = 1000
+LEAST_NONZERO: Final = 2000
 """Units whose value is not 0, for values of both signs, whose effective units may stay few for ever."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from meshtrial.stats.contrast import Contrast, Contrasted, difference
+from meshtrial.stats.contrast import Contrasted, difference
 from meshtrial.stats.estimate import Comparison, Interval, NotEstimable, require_between
 from meshtrial.stats.integration import Floats
 from meshtrial.stats.mixture import boundary, log_e, tuned_rho
@@ -45,46 +45,62 @@ def confidence_sequence(
         return contrast
     time = contrast.units if time is None else time
     require_between("time", time, 0, math.inf)
-    critical = float(sequence_critical(time, alpha, tuned_for))
-    if not math.isinf(contrast.freedom):
-        critical = -float(stdtrit(contrast.freedom, ndtr(-critical)))
+    critical = float(sequence_critical(time, alpha, tuned_for, contrast.freedom))
     if not math.isfinite(critical):
         return NotEstimable("it is too early for an interval: the trial has hardly begun")
-    p_value = float(sequence_p_value(_normal_score(contrast), time, alpha, tuned_for))
-    return difference(contrast, critical, p_value)
+    score = contrast.effect / contrast.error
+    return difference(
+        contrast, critical, float(sequence_p_value(score, time, alpha, tuned_for, contrast.freedom))
+    )
 
 
-def sequence_critical(time: npt.ArrayLike, alpha: float, tuned_for: float) -> Floats:
-    """Half the interval's width in standard errors: |z| must exceed it.
+def sequence_critical(
+    time: npt.ArrayLike, alpha: float, tuned_for: float, freedom: npt.ArrayLike = math.inf
+) -> Floats:
+    """Half the interval's width in standard errors, at each look; infinite or NaN where it is too early.
 
     Args:
-        time: Units of both arms at each look, above 0: any shape, which is the result's.
+        time: Units of both arms, above 0: any shape; it broadcasts with `freedom`.
         alpha: Error rate of all looks together, two-sided, in (0, 0.5).
         tuned_for: As in `confidence_sequence`.
+        freedom: Degrees of freedom of the error, above 0.
 
     Raises:
         ValueError: `alpha` or `tuned_for` is out of range.
     """
-    times = np.asarray(time, np.float64)
-    return np.asarray(boundary(times, tuned_rho(tuned_for, alpha), alpha) / np.sqrt(times))
+    times, nu = np.asarray(time, np.float64), np.asarray(freedom, np.float64)
+    normal = boundary(times, tuned_rho(tuned_for, alpha), alpha) / np.sqrt(times)
+    if np.isinf(nu).all():
+        return np.asarray(normal)
+    return np.where(np.isinf(nu), normal, -stdtrit(nu, ndtr(-normal)))
 
 
-def sequence_p_value(z: npt.ArrayLike, time: npt.ArrayLike, alpha: float, tuned_for: float) -> Floats:
-    """Two-sided p-value of no effect, 0..1, valid at any look; at most alpha where |z| is critical.
+def sequence_p_value(
+    score: npt.ArrayLike,
+    time: npt.ArrayLike,
+    alpha: float,
+    tuned_for: float,
+    freedom: npt.ArrayLike = math.inf,
+) -> Floats:
+    """Two-sided p-value of no effect, 0..1, valid at any look; at most alpha where the score is critical.
 
     It is one look's. The least one of all looks so far is valid as well.
 
     Args:
-        z: Effect in standard errors at each look.
-        time: Units of both arms at each look, above 0; both broadcast.
-        alpha: What the prior is tuned for, in (0, 0.5); the p-value is valid at every level.
+        score: The effect in standard errors; all broadcast.
+        time: Units of both arms, above 0.
+        alpha: What the boundary is tuned for, in (0, 0.5); the p-value is valid at every level.
         tuned_for: As in `confidence_sequence`.
+        freedom: Degrees of freedom of the error, above 0.
 
     Raises:
         ValueError: `alpha` or `tuned_for` is out of range.
     """
-    times = np.asarray(time, np.float64)
-    evidence = log_e(np.asarray(z, np.float64) * np.sqrt(times), times, tuned_rho(tuned_for, alpha))
+    times, nu = np.asarray(time, np.float64), np.asarray(freedom, np.float64)
+    z = np.abs(np.asarray(score, np.float64))
+    if not np.isinf(nu).all():
+        z = np.where(np.isinf(nu), z, -ndtri(stdtr(nu, -z)))
+    evidence = log_e(z * np.sqrt(times), times, tuned_rho(tuned_for, alpha))
     return np.asarray(np.exp(-np.maximum(evidence, 0)))
 
 
@@ -104,11 +120,3 @@ def running_intersection(intervals: Iterable[Interval]) -> list[Interval | NotEs
         empty = NotEstimable("the looks so far contradict one another, so the effect has changed")
         agreed.append(Interval(low, high) if low <= high else empty)
     return agreed
-
-
-def _normal_score(contrast: Contrast) -> float:
-    """The effect in standard errors, 0 or more; of Student's t what a normal has the same tail beyond."""
-    ratio = abs(contrast.effect) / contrast.error
-    if math.isinf(contrast.freedom):
-        return ratio
-    return -float(ndtri(stdtr(contrast.freedom, -ratio)))

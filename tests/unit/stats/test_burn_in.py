@@ -45,19 +45,19 @@ def test_no_units_and_units_of_nothing_are_none() -> None:
     assert effective_units(of(0.0, 0.0)) == 0
 
 
-def test_means_wait_for_100_effective_units_in_each_arm() -> None:
-    enough, few = of(*[2.0] * 101), of(*[2.0] * 99)
-    assert burn_in_means(enough, enough, 101, 101) is None
-    assert isinstance(burn_in_means(few, enough, 99, 101), NotEstimable)
-    assert burn_in_means(enough, few, 101, 99) == NotEstimable(
-        "a sequential look needs 100 effective units in each arm, or 1000 whose value is not 0;"
-        " the treatment arm has 99 and 99"
+def test_means_wait_for_200_effective_units_in_each_arm() -> None:
+    enough, few = of(*[2.0] * 200), of(*[2.0] * 198)
+    assert burn_in_means(enough, enough, 200, 200) is None
+    assert isinstance(burn_in_means(few, enough, 198, 200), NotEstimable)
+    assert burn_in_means(enough, few, 200, 198) == NotEstimable(
+        "a sequential look needs 200 effective units in each arm, or 2000 whose value is not 0;"
+        " the treatment arm has 198 and 198"
     )
 
 
-def test_values_of_both_signs_wait_for_1000_that_are_not_0() -> None:
-    values = np.random.default_rng(1).normal(0, 1, 1000)
+def test_values_of_both_signs_wait_for_2000_that_are_not_0() -> None:
+    values = np.random.default_rng(1).normal(0, 1, 2000)
     sample = Moments.of(values, 0.0)
-    assert effective_units(sample) < 100
-    assert burn_in_means(sample, sample, 1000, 1000) is None
-    assert isinstance(burn_in_means(sample, sample, 1000, 999), NotEstimable)
+    assert effective_units(sample) < 200
+    assert burn_in_means(sample, sample, 2000, 2000) is None
+    assert isinstance(burn_in_means(sample, sample, 2000, 1999), NotEstimable)

@@ -83,6 +83,15 @@ def test_few_degrees_of_freedom_widen_it_to_equal_tails_of_students_t() -> None:
     assert found.p_value == pytest.approx(float(sequence_p_value(score, 100, 0.05, 200)), rel=1e-9)
 
 
+def test_looks_with_and_without_degrees_of_freedom_go_together() -> None:
+    times, freedom = np.array([50.0, 100.0, 100.0]), np.array([math.inf, 7.0, math.inf])
+    together = sequence_critical(times, 0.05, 200, freedom)
+    p_values = sequence_p_value(together, times, 0.05, 200, freedom)
+    for look in range(3):
+        assert together[look] == sequence_critical(times[look], 0.05, 200, freedom[look])
+        assert p_values[look] == pytest.approx(0.05, rel=1e-9)
+
+
 def test_a_margin_is_tested_as_its_own_effect() -> None:
     margin = estimated(confidence_sequence(PLAIN.above(0.4, relative=False), 0.05, 10_000))
     plain = estimated(confidence_sequence(PLAIN, 0.05, 10_000))
