@@ -45,10 +45,34 @@ class Header(StrEnum):
     """Set by the model on its response."""
 
 
+class Metadata(StrEnum):
+    """Keys of the namespace `METADATA_NAMESPACE`."""
+
+    UNIT = "unit"
+    KEY_ID = "key"
+    PLAN = "plan"
+    ARMS = "arms"
+    EXPERIMENTS = "experiments"
+
+
+class MetadataOf(StrEnum):
+    """Keys of one experiment under `Metadata.EXPERIMENTS`."""
+
+    ARM = "arm"
+    BUCKET = "bucket"
+    PHASE = "phase"
+    EXPOSED = "exposed"
+    REASON = "reason"
+    UNIT = "unit"
+    UNIT_KIND = "unit_kind"
+
+
 class Attribute(StrEnum):
     """Span attributes.
 
     `feature_flag.*`: https://opentelemetry.io/docs/specs/semconv/feature-flags/feature-flags-events/
+    `http.*`: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
+    `rpc.*`: https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/
     """
 
     KEY = "feature_flag.key"
@@ -68,6 +92,13 @@ class Attribute(StrEnum):
     GROUP_ID = "meshtrial.group.id"
     GROUP_KIND = "meshtrial.group.kind"
     WINDOW = "meshtrial.window"
+    NEIGHBOURS = "meshtrial.neighbours"
+    STATUS = "http.response.status_code"
+    GRPC_STATUS = "rpc.grpc.status_code"
+    ROUTE = "meshtrial.route"
+    CLUSTER = "meshtrial.cluster"
+    FLAGS = "meshtrial.response_flags"
+    FAILED_OPEN = "meshtrial.failed_open"
     OUTCOME_NAME = "meshtrial.outcome.name"
     OUTCOME_ID = "meshtrial.outcome.id"
     DOCUMENT = "meshtrial.experiment.document"
@@ -86,6 +117,21 @@ class SpanName(StrEnum):
     EXPOSURE = "meshtrial.exposure"
     OUTCOME = "meshtrial.outcome"
     EXPERIMENT = "meshtrial.experiment"
+    REQUEST = "meshtrial.request"
+    """The name of the event in the proxy's access log, too."""
+
+
+class RequestEvent(StrEnum):
+    """Attributes that the proxy's event `SpanName.REQUEST` has besides those of its spans.
+
+    `log.record.uid`: https://opentelemetry.io/docs/specs/semconv/registry/attributes/log/
+    """
+
+    RECORD = "log.record.uid"
+    DECISION = "meshtrial.metadata"
+    """The namespace `METADATA_NAMESPACE` as JSON."""
+    DURATION_NS = "meshtrial.duration_ns"
+    DURATION_MS = "meshtrial.duration_ms"
 
 
 class Reason(StrEnum):

@@ -24,6 +24,17 @@ def test_every_span_attribute_stands_in_the_contract_and_no_other() -> None:
     assert expected == set(first_cells("Spans", 1))
 
 
+def test_every_key_of_the_metadata_stands_in_the_contract_and_no_other() -> None:
+    expected = {key.value for key in names.Metadata if key is not names.Metadata.EXPERIMENTS}
+    expected |= {f"{names.Metadata.EXPERIMENTS}.<id>.{key}" for key in names.MetadataOf}
+
+    assert expected == set(first_cells("Dynamic metadata"))
+
+
+def test_every_attribute_of_a_requests_record_stands_in_the_contract_and_no_other() -> None:
+    assert {attribute.value for attribute in names.RequestEvent} == set(first_cells("Requests"))
+
+
 def test_every_span_name_stands_in_the_contract_and_no_other() -> None:
     assert {name.value for name in names.SpanName} == set(first_cells("Spans"))
 

@@ -1,6 +1,7 @@
 """Request and Plan -> Decision."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from meshtrial.assign.audience import in_audience, in_cohort
 from meshtrial.assign.baggage import Carried
@@ -9,12 +10,15 @@ from meshtrial.assign.context import EMPTY, Context
 from meshtrial.assign.matching import matches
 from meshtrial.assign.request import Request
 from meshtrial.assign.subject import Subject, in_washout, subject_of
-from meshtrial.assign.unit import NoUnit, value_of
+from meshtrial.assign.unit import NoUnit, unusable, value_of
 from meshtrial.names import Reason
 from meshtrial.plan.model import Arm, Experiment, Mode, Plan, Split
+from meshtrial.plan.traffic import Source
 
 EXPOSED = frozenset([Reason.SPLIT, Reason.CACHED])
 MAX_STRATUM_BYTES = 64
+MAX_NEIGHBOURS = 100
+"""Of those that a request names the first so many are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Assignment:
     """Header and value, of those that the request has."""
     carried: Carried | None = None
     """What an earlier hop signed, where that decided."""
+    neighbours: tuple[bytes, ...] = ()
+    """Groups next to the request's own, of those that it names, each once."""
 
     @property
     def exposed(self) -> bool:
@@ -83,6 +89,7 @@ def assign(request: Request, experiment: Experiment, plan: Plan, context: Contex
         split.id if len(experiment.splits) > 1 else "",
         _strata(request, experiment) if experiment.strata else (),
         chosen.carried,
+        _neighbours(request, experiment.neighbours) if experiment.neighbours else (),
     )
 
 
@@ -197,3 +204,13 @@ def _strata(request: Request, experiment: Experiment) -> tuple[tuple[str, str], 
         if not isinstance(value, NoUnit) and len(value) <= MAX_STRATUM_BYTES:
             found.append((source.name, value.decode("utf-8", "replace")))
     return tuple(found)
+
+
+def _neighbours(request: Request, source: Source) -> tuple[bytes, ...]:
+    """The members of a list with commas between them; several headers are one list (RFC 9110, section 5.3).
+
+    What could be no unit is left out.
+    """
+    members = b",".join(request.headers.get(source.name, ())).split(b",")
+    named = dict.fromkeys(member.strip(b" \t") for member in members)
+    return tuple(islice((name for name in named if unusable(name) is None), MAX_NEIGHBOURS))

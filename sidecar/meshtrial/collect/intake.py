@@ -49,10 +49,8 @@ class Intake:
             Refused: 400, it is malformed; 413, it has too many records; 503, it cannot be stored now.
         """
         converted = log_records.to_spans(payload, self._key)
-        if converted.not_ours:
-            self.metrics.logs_dropped.labels(door, "not_ours").inc(converted.not_ours)
-        if converted.without_time:
-            self.metrics.logs_dropped.labels(door, "without_time").inc(converted.without_time)
+        for why, count in converted.dropped.items():
+            self.metrics.logs_dropped.labels(door, why.value).inc(count)
         return converted.answer(await self._accept(converted.payload, door, authenticated=authenticated))
 
     async def _accept(self, payload: bytes, door: str, *, authenticated: bool) -> spans.Accepted:

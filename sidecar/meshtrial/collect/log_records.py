@@ -1,13 +1,17 @@
-"""OTLP log events of outcomes and flag evaluations -> the spans that they would be. Pure.
+"""OTLP log events of outcomes, flag evaluations and requests -> the spans that they would be. Pure.
 
 Stage: OTLP door -> **log_records** -> spans -> journal. An event `meshtrial.outcome` becomes a span of that
-name; a `feature_flag.evaluation` of any SDK becomes a `meshtrial.exposure`. What another SDK evaluated has no
+name, `meshtrial.request` several (`meshtrial.collect.request_spans`); a `feature_flag.evaluation` of any SDK
+becomes a `meshtrial.exposure`. What another SDK evaluated has no
 `meshtrial.phase`, so the analysis does not count it: it is there to be looked at.
 
 https://opentelemetry.io/docs/specs/semconv/feature-flags/feature-flags-events/
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -20,6 +24,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from meshtrial.collect.request_spans import request_spans
 from meshtrial.collect.size import parts
 from meshtrial.collect.spans import LARGEST_COUNT, LARGEST_INSIDE, Accepted, is_id
 from meshtrial.collect.units import text_of
@@ -34,6 +39,7 @@ https://opentelemetry.io/docs/specs/semconv/general/events/"""
 _SPAN_NAMES: Final = {
     "meshtrial.outcome": SpanName.OUTCOME,
     "feature_flag.evaluation": SpanName.EXPOSURE,
+    "meshtrial.request": SpanName.REQUEST,
 }
 _RENAMED: Final = {
     "feature_flag.variant": Attribute.VARIANT,
@@ -46,16 +52,30 @@ _RECORD: Final = b"\xfflog"
 """Before a record's content where its span's ids are made: no kind of unit, being no UTF-8."""
 
 
+class Dropped(StrEnum):
+    """Why nothing is stored of a log record."""
+
+    NOT_OURS = "not_ours"
+    """Another event."""
+    WITHOUT_TIME = "without_time"
+    """It says neither when it happened nor when it was seen."""
+    UNREADABLE = "unreadable"
+    """A request with metadata that are not the sidecar's."""
+    UNDECIDED = "undecided"
+    """A request that no experiment took: no fault, so its client is not told."""
+
+
+_FAULTS: Final = (Dropped.NOT_OURS, Dropped.WITHOUT_TIME, Dropped.UNREADABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Converted:
     """What became of a request of logs."""
 
     payload: bytes
     """A serialised ExportTraceServiceRequest: the spans that `spans.accept` is to check."""
-    not_ours: int
-    """Records of other events, dropped."""
-    without_time: int
-    """Events of ours dropped because they say neither when they happened nor when they were seen."""
+    dropped: Mapping[Dropped, int]
+    """How many records of each kind were dropped; what did not occur may be missing."""
 
     def answer(self, accepted: Accepted) -> ExportLogsServiceResponse:
         """What the client is told, given what became of the spans: `partial_success` says what was dropped.
@@ -63,11 +83,12 @@ class Converted:
         https://opentelemetry.io/docs/specs/otlp/#partial-success
         """
         response = ExportLogsServiceResponse()
-        if rejected := self.not_ours + self.without_time + accepted.forged:
+        not_ours, timeless, unreadable = (self.dropped.get(why, 0) for why in _FAULTS)
+        if rejected := not_ours + timeless + unreadable + accepted.forged:
             response.partial_success.rejected_log_records = rejected
             response.partial_success.error_message = (
-                f"dropped: {self.not_ours} records that are no event of meshtrial or of a feature flag, "
-                f"{self.without_time} events without a time, "
+                f"dropped: {not_ours} records that are no event of meshtrial or of a feature flag, "
+                f"{timeless} events without a time, {unreadable} requests whose metadata cannot be read, "
                 f"{accepted.forged} outcomes from a client without a token"
             )
         return response
@@ -85,7 +106,8 @@ def to_spans(payload: bytes, key: PseudonymKey) -> Converted:
 
     Raises:
         Refused: 400; the payload is something else or was cut short. 413; it has more than 100,000 records
-            and groups of records, or more than 500,000 attributes.
+            and groups of records, more than 500,000 attributes, or its requests more than 100,000
+            experiments.
     """
     if parts(payload, LARGEST_COUNT) > LARGEST_COUNT:
         raise Refused(413, f"more than {LARGEST_COUNT} log records and groups of them in one request")
@@ -97,7 +119,8 @@ def to_spans(payload: bytes, key: PseudonymKey) -> Converted:
     if sum(len(record.attributes) for scope in scopes for record in scope.log_records) > LARGEST_INSIDE:
         raise Refused(413, f"more than {LARGEST_INSIDE} attributes in one request")
     converted = ExportTraceServiceRequest()
-    not_ours = without_time = 0
+    dropped = Counter[Dropped]()
+    count = 0
     for of_resource in request.resource_logs:
         resource_spans = converted.resource_spans.add(resource=of_resource.resource)
         shared = of_resource.resource.SerializeToString(deterministic=True)
@@ -105,16 +128,32 @@ def to_spans(payload: bytes, key: PseudonymKey) -> Converted:
         for of_scope in of_resource.scope_logs:
             scope_spans = resource_spans.scope_spans.add(scope=of_scope.scope)
             for record in of_scope.log_records:
-                name = _SPAN_NAMES.get(record.event_name or text_of(record.attributes, EVENT_NAME))
-                if name is None:
-                    not_ours += 1
-                elif not (record.time_unix_nano or record.observed_time_unix_nano):
-                    without_time += 1
-                else:
-                    content = record.SerializeToString(deterministic=True)
-                    span = _span(record, name, kind, key.digest(_RECORD, shared, content))
-                    scope_spans.spans.append(span)
-    return Converted(converted.SerializeToString(), not_ours, without_time)
+                found = _spans(record, shared, kind, key)
+                if isinstance(found, Dropped):
+                    dropped[found] += 1
+                    continue
+                count += len(found)
+                if count > LARGEST_COUNT:
+                    raise Refused(413, f"requests in more than {LARGEST_COUNT} experiments together")
+                scope_spans.spans.extend(found)
+    return Converted(converted.SerializeToString(), dropped)
+
+
+def _spans(record: LogRecord, shared: bytes, kind: str, key: PseudonymKey) -> Sequence[Span] | Dropped:
+    """The spans of a record; `shared` is its resource, `kind` that of units where the record names none."""
+    name = _SPAN_NAMES.get(record.event_name or text_of(record.attributes, EVENT_NAME))
+    if name is None:
+        return Dropped.NOT_OURS
+    if not (record.time_unix_nano or record.observed_time_unix_nano):
+        return Dropped.WITHOUT_TIME
+    digest = key.digest(_RECORD, shared, record.SerializeToString(deterministic=True))
+    if name is not SpanName.REQUEST:
+        return [_span(record, name, kind, digest)]
+    trace_id = record.trace_id if is_id(record.trace_id, 16) else digest[:16]
+    found = request_spans(record, trace_id, digest)
+    if found is None:
+        return Dropped.UNREADABLE
+    return found or Dropped.UNDECIDED
 
 
 def _span(record: LogRecord, name: SpanName, kind: str, digest: bytes) -> Span:

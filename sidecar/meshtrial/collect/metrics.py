@@ -28,7 +28,7 @@ class Metrics:
         )
         self.logs_dropped = Counter(
             "meshtrial_collect_log_records_dropped",
-            "Log records not stored: no event of ours, or one without a time",
+            "Log records not stored: no event of ours, no time, unreadable, or a request in no experiment",
             ["door", "reason"],
             registry=self.registry,
         )

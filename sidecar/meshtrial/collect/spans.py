@@ -36,7 +36,14 @@ LARGEST_INSIDE: Final = 500_000
 """Attributes, events and links in one request: exposures of 16 MiB have fewer."""
 _NEEDS_A_LOOK: Final = tuple(
     name.encode()
-    for name in (Attribute.CONTEXT_ID, PROXY_REQUEST_ID, PROXY_UNIT, SpanName.OUTCOME, SpanName.EXPOSURE)
+    for name in (
+        Attribute.CONTEXT_ID,
+        PROXY_REQUEST_ID,
+        PROXY_UNIT,
+        SpanName.OUTCOME,
+        SpanName.EXPOSURE,
+        Attribute.NEIGHBOURS,
+    )
 )
 """A payload in which none of these occurs holds neither units nor outcomes nor exposures."""
 _IMPORTED: Final = Attribute.IMPORTED.encode()

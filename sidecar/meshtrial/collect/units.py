@@ -22,8 +22,13 @@ URL_ATTRIBUTES: Final = frozenset({"http.url", "http.target", "url.full", "url.p
 
 Attributes = MutableSequence[KeyValue]
 _T = TypeVar("_T")
-_IDS: Final = frozenset([Attribute.CONTEXT_ID, Attribute.GROUP_ID])
 _PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
+_IDS: Final = {
+    Attribute.CONTEXT_ID: _PSEUDONYM,
+    Attribute.GROUP_ID: _PSEUDONYM,
+    Attribute.NEIGHBOURS: re.compile(rf"{_PSEUDONYM.pattern}(?:,{_PSEUDONYM.pattern})*"),
+}
+"""What may hold clear units, and how it looks without them."""
 
 
 def keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> int:
@@ -42,6 +47,8 @@ def keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> int:
 def hide_units(attributes: Attributes, kind: str, key: PseudonymKey) -> int:
     """Replace or remove the clear units and groups of one list; how many there were.
 
+    A list of neighbours in clear is removed: only a sidecar knows how it was written.
+
     Args:
         attributes: Changed in place.
         kind: The unit's kind where the list names none itself, "" for unknown.
@@ -55,10 +62,10 @@ def hide_units(attributes: Attributes, kind: str, key: PseudonymKey) -> int:
         Attribute.GROUP_ID: text_of(attributes, Attribute.GROUP_KIND),
     }
     ids = [attribute for attribute in attributes if attribute.key in _IDS]
-    clear = [i for i in ids if not (has_key_id and _PSEUDONYM.fullmatch(i.value.string_value))]
+    clear = [i for i in ids if not (has_key_id and _IDS[Attribute(i.key)].fullmatch(i.value.string_value))]
     replaced = removed = False
     for attribute in clear:
-        unit, of_kind = _unit_bytes(attribute.value), kinds[Attribute(attribute.key)]
+        unit, of_kind = _unit_bytes(attribute.value), kinds.get(Attribute(attribute.key), "")
         if of_kind and unit:
             attribute.value.CopyFrom(AnyValue(string_value=key.pseudonym(of_kind, unit)))
             replaced = True

@@ -49,6 +49,9 @@ def exposure_attributes(
         attributes[Attribute.GROUP_ID] = key.pseudonym(group_kind, subject.hashed)
         attributes[Attribute.GROUP_KIND] = group_kind
         attributes[Attribute.KEY_ID] = key.id
+        if assignment.neighbours:
+            named = (key.pseudonym(group_kind, neighbour) for neighbour in assignment.neighbours)
+            attributes[Attribute.NEIGHBOURS] = ",".join(named)
     if assignment.bucket is not None:
         attributes[Attribute.BUCKET] = assignment.bucket
     if experiment.layer is not None:

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from meshtrial.names import OUTCOME_VALUE_PREFIX, Attribute, SpanName
+from meshtrial.names import OUTCOME_VALUE_PREFIX, STRATUM_PREFIX, Attribute, SpanName
 from meshtrial.store.schema import LARGEST_VALUE, SCHEMA
 from meshtrial.store.values import as_string
 
@@ -43,7 +43,10 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 """A window's number; that of any time in nanoseconds since 1970 is shorter."""
 _IMPORTED: Final = frozenset([SpanName.EXPOSURE, SpanName.OUTCOME])
 """What doors for imports write."""
+_LARGEST_UINT16: Final = 2**16 - 1
 _LARGEST_UINT32: Final = 2**32 - 1
+MAX_NEIGHBOURS: Final = 100
+"""Of an exposure, that are stored."""
 _LARGEST_TIME: Final = 2**63 - 1
 
 EARLIEST: Final = 30 * 86_400 * 10**9
@@ -122,7 +125,7 @@ def _link(link: Span.Link) -> dict[str, Any]:
 
 
 def _promoted(span: Span, texts: dict[str, str], received_ns: int, *, imported: bool) -> tuple[Any, ...]:
-    """The columns from Experiment to OutcomeValues."""
+    """The columns from Experiment to FailedOpen."""
     start = span.start_time_unix_nano
     plausible = is_plausible(start, received_ns, imported=imported)
     is_outcome = span.name == SpanName.OUTCOME and start <= received_ns + LATEST
@@ -133,9 +136,15 @@ def _promoted(span: Span, texts: dict[str, str], received_ns: int, *, imported: 
         _unit(texts.get(Attribute.CONTEXT_ID)),
         _unit(texts.get(Attribute.GROUP_ID)),
         _window(texts.get(Attribute.WINDOW)),
-        _bucket(texts.get(Attribute.BUCKET)),
+        _whole(texts.get(Attribute.BUCKET), _LARGEST_UINT32),
         _TRUTH.get(texts.get(Attribute.EXPOSED, "")) if plausible else None,
         _values(texts) if is_outcome else None,
+        _strata(texts) if span.name == SpanName.EXPOSURE else None,
+        _units(texts.get(Attribute.NEIGHBOURS)),
+        _whole(texts.get(Attribute.STATUS), _LARGEST_UINT16),
+        _whole(texts.get(Attribute.GRPC_STATUS), _LARGEST_UINT16),
+        texts.get(Attribute.ROUTE),
+        _TRUTH.get(texts.get(Attribute.FAILED_OPEN, "")),
     )
 
 
@@ -165,10 +174,24 @@ def _window(text: str | None) -> int | None:
     return int(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
-def _bucket(text: str | None) -> int | None:
+def _whole(text: str | None, largest: int) -> int | None:
     if text is None or not _WHOLE.fullmatch(text):
         return None
-    return bucket if (bucket := int(text)) <= _LARGEST_UINT32 else None
+    return number if (number := int(text)) <= largest else None
+
+
+def _units(pseudonyms: str | None) -> list[int] | None:
+    if pseudonyms is None:
+        return None
+    units = map(_unit, pseudonyms.split(",", MAX_NEIGHBOURS)[:MAX_NEIGHBOURS])
+    return [unit for unit in units if unit is not None]
+
+
+def _strata(texts: dict[str, str]) -> list[tuple[str, str]] | None:
+    found = [
+        (k.removeprefix(STRATUM_PREFIX), text) for k, text in texts.items() if k.startswith(STRATUM_PREFIX)
+    ]
+    return found or None
 
 
 def _values(texts: dict[str, str]) -> list[tuple[str, float]]:

@@ -1,7 +1,8 @@
 """The table `otel_traces`: what a stored span looks like.
 
 A column's name and type are final once released; a later version may add columns, and reads nulls in them
-where a segment was written without. (Cohort, Group and Window were added before 0.1 was released.)
+where a segment was written without. (Cohort, Group and Window were added before 0.1 was released; Strata,
+Neighbours, Status, GrpcStatus, Route and FailedOpen after it.)
 
 The first part is what the OpenTelemetry Collector's ClickHouse exporter writes, so that one query reads both:
 https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/clickhouseexporter
@@ -51,6 +52,13 @@ Exposed            bool                  `meshtrial.exposed`; null also where Ti
                                          limit does not hold
 OutcomeValues      map<string, double>   `meshtrial.outcome.values.*` that are numbers within 1e100, by
                                          field; of spans `meshtrial.outcome` only
+Strata             map<string, string>   `meshtrial.strata.*` by header; of spans `meshtrial.exposure` only
+Neighbours         list<uint64>          first 16 hex digits of each pseudonym in `meshtrial.neighbours`, of
+                                         100 at most
+Status             uint16                `http.response.status_code`, 0 for a request without an answer
+GrpcStatus         uint16                `rpc.grpc.status_code`
+Route              dictionary<string>    `meshtrial.route`, the proxy's name of a route
+FailedOpen         bool                  `meshtrial.failed_open`
 ReceivedAt         timestamp[ns]         when the collector took it; of what a door for imports took
                                          (`meshtrial.imported`) Timestamp: it is a statement about the past,
                                          complete as of the import
@@ -122,6 +130,12 @@ SCHEMA: Final = pa.schema(
         ("Bucket", pa.uint32()),
         ("Exposed", pa.bool_()),
         ("OutcomeValues", VALUE_MAP),
+        ("Strata", STRING_MAP),
+        ("Neighbours", pa.list_(pa.uint64())),
+        ("Status", pa.uint16()),
+        ("GrpcStatus", pa.uint16()),
+        ("Route", CODED),
+        ("FailedOpen", pa.bool_()),
         ("ReceivedAt", TIME),
     ]
 )

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collecting import logs_request
-from meshtrial.collect.log_records import Converted, to_spans
+from meshtrial.collect.log_records import Converted, Dropped, to_spans
 from meshtrial.collect.spans import Accepted, accept
 from meshtrial.errors import Refused
 from meshtrial.pseudonym import PseudonymKey
@@ -169,12 +169,12 @@ def test_what_is_not_ours_or_has_no_time_is_dropped_counted_and_said() -> None:
         {"event_name": "meshtrial.outcome", "time_unix_nano": 0},
     )
 
-    assert (len(spans(found)), found.not_ours, found.without_time) == (1, 3, 1)
+    assert (len(spans(found)), found.dropped) == (1, {Dropped.NOT_OURS: 3, Dropped.WITHOUT_TIME: 1})
     answer = found.answer(accept(found.payload, KEY, NOW, authenticated=False)).partial_success
     assert answer.rejected_log_records == 5
     assert answer.error_message == (
         "dropped: 3 records that are no event of meshtrial or of a feature flag, 1 events without a time, "
-        "1 outcomes from a client without a token"
+        "0 requests whose metadata cannot be read, 1 outcomes from a client without a token"
     )
 
 

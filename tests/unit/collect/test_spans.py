@@ -61,6 +61,17 @@ def test_a_clear_unit_is_replaced_by_its_pseudonym(unit: object, read_as: bytes)
     } == after
 
 
+def test_neighbours_in_clear_are_removed() -> None:
+    pseudonyms = ",".join(pseudonym("header:x-store", name) for name in (b"a", b"b"))
+    ours = {"meshtrial.neighbours": pseudonyms, "meshtrial.key.id": KEY.id}
+
+    assert attributes_after(ours) == ours
+    assert attributes_after({"meshtrial.neighbours": pseudonyms}) == {}
+    assert attributes_after({**ours, "meshtrial.neighbours": f"{pseudonyms},store-9"}) == {
+        "meshtrial.key.id": KEY.id
+    }
+
+
 def test_a_clear_group_is_replaced_like_its_member_and_removed_where_it_names_no_kind() -> None:
     ids_ = {"feature_flag.context.id": "ann", "meshtrial.group.id": "store-9", "meshtrial.unit.kind": KIND}
 

@@ -161,3 +161,28 @@ def test_a_carried_arm_names_the_unit_that_an_earlier_hop_chose_it_for(headers: 
     assert (said["feature_flag.result.variant"], said["feature_flag.result.reason"]) == ("v2", "carried")
     assert (said["feature_flag.context.id"], said["meshtrial.key.id"]) == (ann, KEY.id)
     assert (said["meshtrial.phase"], said["meshtrial.exposed"]) == ("00ff00ff00ff00ff", False)
+
+
+def test_a_groups_neighbours_are_recorded_by_their_pseudonyms() -> None:
+    grouped = {"group": {"header": "x-store"}, "members": {"header": "x-user-id"}}
+    plan = plan_of(grouped, neighbours={"header": "x-neighbours"})
+
+    said = recorded(plan, x_store="s1", x_user_id="ann", x_neighbours="s2,\ts 3 , ,s2,s4")
+
+    assert said["meshtrial.neighbours"] == ",".join(
+        pseudonym("header:x-store", s) for s in ("s2", "s 3", "s4")
+    )
+    assert "meshtrial.neighbours" not in recorded(plan, x_store="s1", x_user_id="ann", x_neighbours=", ,")
+    assert "meshtrial.neighbours" not in recorded(plan, x_store="s1", x_user_id="ann")
+    assert "meshtrial.neighbours" not in recorded(plan, x_user_id="ann", x_neighbours="s2")
+
+
+def test_of_many_neighbours_a_hundred_are_recorded_and_none_that_could_be_no_group() -> None:
+    grouped = {"group": {"header": "x-store"}, "members": {"header": "x-user-id"}}
+    plan = plan_of(grouped, neighbours={"header": "x-neighbours"})
+    named = ",".join(["x" * 1025, *(f"s{number}" for number in range(101))])
+
+    said = recorded(plan, x_store="s1", x_user_id="ann", x_neighbours=named)
+
+    expected = [pseudonym("header:x-store", f"s{number}") for number in range(100)]
+    assert str(said["meshtrial.neighbours"]).split(",") == expected

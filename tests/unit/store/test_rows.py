@@ -114,6 +114,8 @@ def test_an_exposure_fills_the_promoted_columns() -> None:
             "meshtrial.group.kind": "header:x-store",
             "meshtrial.window": 990_000,
             "meshtrial.strata.x-country": "IN",
+            "meshtrial.strata.x-tier": "",
+            "meshtrial.neighbours": f"{7:016x}{'e' * 16},{'f' * 32}",
         },
     )
 
@@ -135,9 +137,44 @@ def test_an_exposure_fills_the_promoted_columns() -> None:
         "Bucket": 9_999,
         "Exposed": True,
         "OutcomeValues": None,
+        "Strata": {"x-country": "IN", "x-tier": ""},
+        "Neighbours": [7, 2**64 - 1],
+        "Status": None,
+        "GrpcStatus": None,
+        "Route": None,
+        "FailedOpen": None,
     }
     assert expected == {name: written[name] for name in expected}
     assert written["SpanAttributes"]["meshtrial.strata.x-country"] == "IN"
+
+
+def test_a_request_fills_the_promoted_columns() -> None:
+    said = {
+        "http.response.status_code": 503,
+        "rpc.grpc.status_code": 14,
+        "meshtrial.route": "rank-v2-control",
+        "meshtrial.failed_open": True,
+    }
+    written = row(name="meshtrial.request", attributes=said)
+
+    expected = {"Status": 503, "GrpcStatus": 14, "Route": "rank-v2-control", "FailedOpen": True}
+    assert expected == {name: written[name] for name in expected}
+    assert (written["Strata"], written["Neighbours"], written["Exposed"]) == (None, None, None)
+
+
+def test_strata_are_those_of_exposures_and_null_where_there_are_none() -> None:
+    attribute = "meshtrial.strata.x-country"
+
+    assert promoted(f"Strata={attribute}", "IN", span="meshtrial.exposure") == {"x-country": "IN"}
+    assert promoted(f"Strata={attribute}", "IN", span="meshtrial.request") is None
+    assert row(name="meshtrial.exposure")["Strata"] is None
+
+
+def test_of_neighbours_the_first_hundred_pseudonyms_are_stored() -> None:
+    many = ",".join(f"{number:016x}" + "f" * 16 for number in range(101))
+
+    assert promoted("Neighbours=meshtrial.neighbours", many) == list(range(100))
+    assert promoted("Neighbours=meshtrial.neighbours", "shop-17,shop-18") == []
 
 
 def test_an_outcome_fills_the_promoted_columns() -> None:
@@ -193,6 +230,11 @@ def test_an_outcome_without_values_has_an_empty_map() -> None:
         ("Exposed=meshtrial.exposed", False, False),
         ("Exposed=meshtrial.exposed", "yes", None),
         ("Exposed=meshtrial.exposed", 1, None),
+        ("Status=http.response.status_code", "200", 200),
+        ("Status=http.response.status_code", 65_536, None),
+        ("Status=http.response.status_code", -1, None),
+        ("GrpcStatus=rpc.grpc.status_code", "OK", None),
+        ("FailedOpen=meshtrial.failed_open", "1", None),
     ],
 )
 def test_a_promoted_column_is_null_where_the_attribute_is_not_what_it_holds(
@@ -299,6 +341,8 @@ def test_every_column_is_explained_on_the_schema_page_with_its_type() -> None:
         pa.string(): "string",
         pa.uint64(): "uint64",
         pa.uint32(): "uint32",
+        pa.uint16(): "uint16",
+        pa.list_(pa.uint64()): "list<uint64>",
         pa.int64(): "int64",
         pa.bool_(): "bool",
         pa.dictionary(pa.int32(), pa.string()): "dictionary<string>",
