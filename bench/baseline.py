@@ -29,6 +29,7 @@ from meshtrial.doors.ext_proc_pb2 import (
     ProcessingResponse,
 )
 from meshtrial.plan.model import Plan
+from meshtrial.pseudonym import PseudonymKey
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 
@@ -40,6 +41,7 @@ class Baseline:
         self._experiment = plan.experiments[0]
         self._digest = plan.digest
         self._key = key
+        self._key_id = PseudonymKey.of(key).id
 
     async def process(
         self, requests: AsyncIterator[ProcessingRequest], _: object
@@ -78,10 +80,12 @@ class Baseline:
         )
         unit = hmac.new(self._key, f"{experiment.unit.kind}\0{user}".encode(), "sha256").hexdigest()[:32]
         decided = {"arm": arm.id, "phase": experiment.phase, "exposed": True, "bucket": bucket}
+        decided |= {"reason": "split", "unit_kind": experiment.unit.kind, "unit": unit}
         metadata: dict[str, Any] = {
             "plan": self._digest,
             "arms": arms,
             "unit": unit,
+            "key": self._key_id,
             "experiments": {experiment.id: decided},
         }
         response.dynamic_metadata.update({"meshtrial": metadata})

@@ -71,7 +71,9 @@ def parts_us(plan: Plan, directory: Path) -> dict[str, float]:
             "protobuf to request": _best(lambda i: read_request(parsed[i], in_force.needs)),
             "request to decision": _best(lambda i: decide(requests[i], plan)),
             "pseudonym of the unit": _best(lambda i: key.pseudonym("header:x-user-id", messages[i][:8])),
-            "decision to answer's bytes": _best(lambda i: answers.answer(decisions[i], pseudonyms[i])),
+            "decision to answer's bytes": _best(
+                lambda i: answers.answer(decisions[i], [pseudonyms[i]], key.id)
+            ),
             "counters": _best(lambda i: counters.decided(decisions[i], 1000)),
             "exposure's attributes": _best(
                 lambda i: exposure_attributes(decisions[i][0], pseudonyms[i], plan, Plane.EXT_PROC, key)

@@ -13,6 +13,7 @@ from meshtrial.doors.ext_proc_pb2 import (
     ProcessingRequest,
     ProcessingResponse,
 )
+from plan_values import experiment, plan_text
 
 
 @pytest.fixture
@@ -42,6 +43,8 @@ def test_a_user_gets_the_arm_that_md5_says_with_its_headers_and_metadata(door: D
     assert (ours["unit"], ours["arms"], ours["plan"]) == (pseudonym, f"rank-v2={arm}", plan.digest)
     told = ours["experiments"]["rank-v2"]
     assert (told["arm"], told["bucket"], told["exposed"]) == (arm, bucket, True)
+    assert (told["unit"], told["unit_kind"], told["reason"]) == (pseudonym, "header:x-user-id", "split")
+    assert ours["key"] == door.desk.key.id
     assert told["phase"] == plan.experiments[0].phase
     [exposure] = door.recorded
     assert exposure == {
@@ -79,8 +82,10 @@ def test_without_a_usable_unit_control_is_served_and_nobody_is_exposed(
     answer = door.receive(message("/recommend", *headers))
 
     assert headers_set(answer)["x-meshtrial-cluster"] == "model-v1"
-    assert "unit" not in metadata(answer)
-    assert metadata(answer)["experiments"]["rank-v2"]["exposed"] is False
+    assert not {"unit", "key"} & metadata(answer).keys()
+    told = metadata(answer)["experiments"]["rank-v2"]
+    assert (told["exposed"], told["reason"], told["unit_kind"]) == (False, "default", "header:x-user-id")
+    assert not {"unit", "bucket"} & told.keys()
     [exposure] = door.recorded
     assert (exposure["meshtrial.exposed"], exposure["feature_flag.result.reason"]) == (False, "default")
     assert not {"feature_flag.context.id", "meshtrial.bucket"} & exposure.keys()
@@ -129,6 +134,57 @@ def test_late_requests_are_decided_where_that_is_switched_off() -> None:
     door.receive(message("/recommend", ("x-user-id", b"u"), time="1999-01-01T00:00:00Z"))
 
     assert len(door.recorded) == 1
+
+
+@pytest.mark.parametrize(
+    ("received", "began"),
+    [
+        ("2026-09-21T14:13:19.980001Z", NOW - 19_999_000),  # NOW is 14:13:20 UTC
+        ("2026-09-21T14:13:20.000001Z", NOW),
+        ("", NOW),
+    ],
+)
+def test_an_exposure_begins_with_its_request_and_not_after_the_decision(
+    door: Door, received: str, began: int
+) -> None:
+    door.receive(message("/recommend", ("x-user-id", b"u"), time=received))
+
+    [exposure] = door.recorded
+    assert (exposure["start"], exposure["end"]) == (began, NOW)
+
+
+def test_a_proxys_clock_that_is_far_off_dates_no_exposure() -> None:
+    door = Door(late_after_ms=0)
+
+    door.receive(message("/recommend", ("x-user-id", b"u"), time="2026-09-21T14:12:19Z"))
+
+    assert door.recorded[0]["start"] == NOW
+
+
+def test_each_experiments_metadata_name_its_own_unit() -> None:
+    def arms(header: str) -> dict[str, dict[str, object]]:
+        return {"a": {"weight": 50, "headers": {header: "a"}}, "b": {"weight": 50}}
+
+    by_device = experiment(arms("x-colour"), unit={"header": "x-device"})
+    by_request = experiment(arms("x-look"), unit={"request": True})
+    door = Door(plan_text({"colour": by_device, "look": by_request, "rank": experiment()}))
+    headers = [("x-user-id", b"ann"), ("x-request-id", b"r-1")]
+
+    told = metadata(door.receive(message("/", *headers)))
+    again = metadata(door.receive(message("/", *headers, ("x-device", b"laptop"))))
+
+    def pseudonym(kind: str, unit: str) -> str:
+        return hmac.new(SECRET, f"{kind}\0{unit}".encode(), "sha256").hexdigest()[:32]
+
+    rank = {"unit_kind": "header:x-user-id", "unit": pseudonym("header:x-user-id", "ann")}
+    look = {"unit_kind": "request", "unit": pseudonym("request", "r-1")}
+    colour = {"unit_kind": "header:x-device", "unit": pseudonym("header:x-device", "laptop")}
+    units = {name: {key: one.get(key) for key in rank} for name, one in told["experiments"].items()}
+    assert units == {"rank": rank, "look": look, "colour": {**colour, "unit": None}}
+    assert told["unit"] == look["unit"]
+    units = {name: {key: one.get(key) for key in rank} for name, one in again["experiments"].items()}
+    assert units == {"rank": rank, "look": look, "colour": colour}
+    assert again["unit"] == colour["unit"]
 
 
 @pytest.mark.parametrize("phase", ["response_headers", "request_body", "response_body", "response_trailers"])

@@ -188,7 +188,7 @@ def test_the_baseline_gives_the_same_answers_as_the_sidecar() -> None:
         arms.add(decision[0].arm.id)
 
         ours = ProcessingResponse.FromString(
-            answers.answer(decision, key.pseudonym("header:x-user-id", user))
+            answers.answer(decision, [key.pseudonym("header:x-user-id", user)], key.id)
         )
 
         assert baseline.answer(message) == ours

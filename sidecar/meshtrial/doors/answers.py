@@ -1,12 +1,12 @@
 """Decision -> the bytes of an answer, serialised once for each arm.
 
-What differs between two requests of one arm, the pseudonym (32 hex digits) and the bucket (a double),
-has a fixed size. So an answer is serialised with a mark in each such place, when an arm is first met, and
+What differs between two requests of one arm, pseudonyms (32 hex digits) and buckets (doubles), has a fixed
+size. So an answer is serialised with a mark in each such place, when an arm is first met, and
 every further request only fills the places in.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -23,7 +23,7 @@ from meshtrial.doors.ext_proc_pb2 import (
     ProcessingMode,
     ProcessingResponse,
 )
-from meshtrial.names import METADATA_NAMESPACE, SET_COOKIE, Reason
+from meshtrial.names import METADATA_NAMESPACE, SET_COOKIE, Metadata, MetadataOf, Reason
 from meshtrial.plan.model import Plan
 
 UNCHANGED = ProcessingResponse(request_headers=PhaseResponse()).SerializeToString()
@@ -42,8 +42,9 @@ https://protobuf.dev/programming-guides/encoding/#last-one-wins
 
 _OVERHEAD = 400
 """Bytes that Python takes for a template, and for each assignment of its key."""
-_Key = tuple[str, str, Reason, str, bool]
+_Key = tuple[str, str, Reason, str, bool, bool]
 _UNIT_MARK = "\x01" * 32
+"""In the place of the request's unit; each experiment's has a mark of its own (`_unit_mark`)."""
 _DOUBLE = struct.Struct("<d")  # protobuf's wire form of a double
 
 
@@ -52,22 +53,34 @@ class Answers:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._templates: dict[tuple[bool, tuple[_Key, ...]], _Template] = {}
+        self._templates: dict[tuple[_Key, ...], _Template] = {}
         self._kept = 0
 
-    def answer(self, decision: Decision, pseudonym: str | None) -> bytes:
-        """Serialised ProcessingResponse; the pseudonym is that of the first assignment with a unit."""
+    def answer(self, decision: Decision, pseudonyms: Sequence[str | None], key_id: str) -> bytes:
+        """Serialised ProcessingResponse.
+
+        Args:
+            decision: What it says.
+            pseudonyms: The unit's of each assignment, None where it has none.
+            key_id: Of the key that made them; the same in every call.
+        """
         if not decision:
             return UNCHANGED
-        values = [] if pseudonym is None else [pseudonym.encode()]
+        units = [p.encode() for p in pseudonyms if p is not None]
+        values = [units[0], *units] if units else []
         values += [_DOUBLE.pack(a.bucket) for a in decision if a.bucket is not None]
-        return self._template(decision, named=pseudonym is not None).filled(values)
+        return self._template(decision, pseudonyms, key_id).filled(values)
 
-    def _template(self, decision: Decision, *, named: bool) -> "_Template":
-        key = named, tuple((a.experiment.id, a.arm.id, a.reason, a.phase, a.bucket is None) for a in decision)
+    def _template(self, decision: Decision, pseudonyms: Sequence[str | None], key_id: str) -> "_Template":
+        key = tuple(
+            [
+                (a.experiment.id, a.arm.id, a.reason, a.phase, a.bucket is None, p is None)
+                for a, p in zip(decision, pseudonyms, strict=True)
+            ]
+        )
         template = self._templates.get(key)
         if template is None:
-            template = _Template(decision, self._plan, named=named)
+            template = _Template(decision, self._plan, [p is not None for p in pseudonyms], key_id)
             self._kept += template.size
             if self._kept > MAX_BYTES:
                 self._templates.clear()
@@ -102,14 +115,16 @@ def response_answer(cookies: Iterable[str], removed: Iterable[str]) -> bytes:
 
 
 class _Template:
-    """One serialised answer, cut at its marks: the unit's first, then each bucket's."""
+    """One serialised answer, cut at its marks: the request's unit, each assignment's, then each bucket's."""
 
-    def __init__(self, decision: Decision, plan: Plan, *, named: bool) -> None:
-        buckets = [_bucket_mark(index) for index, a in enumerate(decision) if a.bucket is not None]
-        whole = _response(decision, plan, iter(buckets), named=named).SerializeToString()
-        marks = [_UNIT_MARK.encode()] if named else []
-        marks += [_DOUBLE.pack(bucket) for bucket in buckets]
-        places = sorted((whole.index(mark), len(mark), index) for index, mark in enumerate(marks))
+    def __init__(self, decision: Decision, plan: Plan, named: Sequence[bool], key_id: str) -> None:
+        whole = _response(decision, plan, named, key_id).SerializeToString()
+        units = [_unit_mark(index) for index, has_unit in enumerate(named) if has_unit]
+        marks = [mark.encode() for mark in ([_UNIT_MARK, *units] if units else [])]
+        marks += [_DOUBLE.pack(_bucket_mark(i)) for i, a in enumerate(decision) if a.bucket is not None]
+        # Of an assignment that takes no part nothing is said, and so its mark stands nowhere.
+        found = ((whole.find(mark), len(mark), index) for index, mark in enumerate(marks))
+        places = sorted(place for place in found if place[0] >= 0)
         starts = [0, *(start + length for start, length, _ in places)]
         ends = [*(start for start, _, _ in places), len(whole)]
         self._pieces = [whole[start:end] for start, end in zip(starts, ends, strict=True)]
@@ -124,12 +139,17 @@ class _Template:
         return b"".join(parts)
 
 
+def _unit_mark(index: int) -> str:
+    """As long as a pseudonym and none, another for each index."""
+    return f"\x02{index:031d}"
+
+
 def _bucket_mark(index: int) -> float:
     """A number that no plan holds, another for each index."""
     return -1e300 * (1 + index * 2**-20)
 
 
-def _response(decision: Decision, plan: Plan, buckets: Iterator[float], *, named: bool) -> ProcessingResponse:
+def _response(decision: Decision, plan: Plan, named: Sequence[bool], key_id: str) -> ProcessingResponse:
     mutation = mutation_of(decision, plan)
     return ProcessingResponse(
         request_headers=PhaseResponse(
@@ -141,7 +161,7 @@ def _response(decision: Decision, plan: Plan, buckets: Iterator[float], *, named
                 clear_route_cache=True,
             )
         ),
-        dynamic_metadata=_metadata(decision, plan, buckets, named=named),
+        dynamic_metadata=_metadata(decision, plan, named, key_id),
     )
 
 
@@ -152,24 +172,28 @@ def _overwrite(name: str, value: bytes) -> HeaderValueOption:
     )
 
 
-def _metadata(decision: Decision, plan: Plan, buckets: Iterator[float], *, named: bool) -> Struct:
+def _metadata(decision: Decision, plan: Plan, named: Sequence[bool], key_id: str) -> Struct:
     experiments: dict[str, Any] = {}
-    for assignment in decision:
+    for index, assignment in enumerate(decision):
         if not assignment.takes_part:
             continue
         fields: dict[str, Any] = {
-            "arm": assignment.arm.id,
-            "phase": assignment.phase,
-            "exposed": assignment.exposed,
+            MetadataOf.ARM: assignment.arm.id,
+            MetadataOf.PHASE: assignment.phase,
+            MetadataOf.EXPOSED: assignment.exposed,
+            MetadataOf.REASON: assignment.reason.value,
+            MetadataOf.UNIT_KIND: assignment.experiment.unit.kind,
         }
+        if named[index]:
+            fields[MetadataOf.UNIT] = _unit_mark(index)
         if assignment.bucket is not None:
-            fields["bucket"] = next(buckets)
+            fields[MetadataOf.BUCKET] = _bucket_mark(index)
         experiments[assignment.experiment.id] = fields
-    ours: dict[str, Any] = {"plan": plan.digest}
+    ours: dict[str, Any] = {Metadata.PLAN: plan.digest}
     if experiments:
-        ours |= {"arms": arms_text(decision), "experiments": experiments}
-    if named:
-        ours["unit"] = _UNIT_MARK
+        ours |= {Metadata.ARMS: arms_text(decision), Metadata.EXPERIMENTS: experiments}
+    if any(named):
+        ours |= {Metadata.UNIT: _UNIT_MARK, Metadata.KEY_ID: key_id}
     metadata = Struct()
     metadata.update({METADATA_NAMESPACE: ours})
     return metadata

@@ -36,6 +36,8 @@ from meshtrial.record.span import Timing
 
 _OUTCOME_ID = 16
 """Random bytes of an outcome's id: a response is one event, so nothing can send it twice."""
+_LONGEST_WAIT = 60 * 10**9
+"""Nanoseconds that a request may have been under way when its decision is made: far above any timeout."""
 
 
 def _unchanged(phase: str) -> bytes:
@@ -97,8 +99,7 @@ class Session:
         if not decision:
             return self._counted(Result.UNMATCHED, UNCHANGED)
         pseudonyms = [unit_pseudonym(assignment, desk.key) for assignment in decision]
-        first = next((p for p in pseudonyms if p is not None), None)
-        answer = in_force.answers.answer(decision, first)
+        answer = in_force.answers.answer(decision, pseudonyms, desk.key.id)
         if in_force.needs.carries:
             answer += carried_on(request, decision, pseudonyms, context, desk.key)
         if in_force.needs.response and wants_response(decision):
@@ -106,10 +107,10 @@ class Session:
             answer += SEE_RESPONSE
         for assignment in decision:  # within the time that is recorded: it may wait for the file
             keep_first(assignment, desk.sticky, desk.key)
-        timing = Timing(start, desk.now())
+        timing = Timing(_began(received, start), desk.now())
         for assignment, pseudonym in zip(decision, pseudonyms, strict=True):
             self._record(assignment, pseudonym, timing)
-        desk.counters.decided(decision, timing.end - timing.start)
+        desk.counters.decided(decision, timing.end - start)
         return answer
 
     def _record(self, assignment: Assignment, pseudonym: str | None, timing: Timing) -> None:
@@ -146,3 +147,12 @@ class Session:
     def _counted(self, result: Result, answer: bytes) -> bytes:
         self._desk.counters.answered(result)
         return answer
+
+
+def _began(received: int | None, now: int) -> int:
+    """When an exposure begins: with its request, by the proxy's clock, all in nanoseconds since 1970.
+
+    Else a unit's first request, which the access log has from there, would be before the unit's first
+    exposure, and count for nothing. A proxy whose clock is far off is not believed.
+    """
+    return received if received is not None and now - _LONGEST_WAIT <= received <= now else now

@@ -25,7 +25,7 @@ _TRACEPARENT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When something was decided, in nanoseconds since 1970."""
+    """From when to when, in nanoseconds since 1970: from a request's beginning to its decision, for one."""
 
     start: int
     end: int

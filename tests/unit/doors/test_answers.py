@@ -32,13 +32,13 @@ def test_the_combinations_of_many_experiments_take_a_bounded_memory(monkeypatch:
     tracemalloc.start()
     try:
         for decision in decisions:
-            prepared.answer(decision, "0" * 32)
+            prepared.answer(decision, ["0" * 32] * 20, "k")
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
     assert held < 2 * 500_000
-    last = ProcessingResponse.FromString(prepared.answer(decisions[-1], "0" * 32))
+    last = ProcessingResponse.FromString(prepared.answer(decisions[-1], ["0" * 32] * 20, "k"))
     chosen = {f"x-e{n}" for n, a in enumerate(sorted(decisions[-1], key=_number)) if a.arm.id == "b"}
     set_headers = last.request_headers.response.header_mutation.set_headers
     assert {option.header.key for option in set_headers} - {"x-meshtrial-arms"} == chosen
