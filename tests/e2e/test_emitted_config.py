@@ -369,7 +369,7 @@ def test_the_access_log_says_who_got_what_and_nothing_private(tmp_path: Path) ->
         "failed_open": "0",
     }
     assert unserved["request_id"] == missed.header("x-request-id")
-    assert [unserved[key] for key in ("status", "route", "cluster", "arms")] == [404, "no-route", None, None]
+    assert [unserved[key] for key in ("status", "route", "cluster", "arms")] == [404, "_no-route", None, None]
 
 
 def test_spans_carry_the_decision_and_continue_the_clients_trace(tmp_path: Path) -> None:

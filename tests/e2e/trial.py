@@ -129,6 +129,17 @@ class Trial:
         self.kill_sidecar()
         until(lambda: not self.healthy())
 
+    def stop_collector(self) -> None:
+        """In order, so that all it took is on disk."""
+        self.collector.process.signal(signal.SIGTERM)
+        self.collector.process.child.wait()
+
+    def restart_collector(self) -> None:
+        """After `stop_collector`: start it where it was."""
+        grpc, http = (self.collector.where[door] for door in ("otlp_grpc", "otlp_http"))
+        again = collecting(self.directory, grpc=grpc, http=http.removeprefix("http://"))
+        self.collector = self.stack.enter_context(again)
+
     def restart_sidecar(self) -> None:
         """After `stop_sidecar`: start it, and wait until Envoy asks it again."""
         self.start_sidecar()
@@ -155,10 +166,12 @@ def sidecar(directory: Path, collector: Started) -> Iterator[Started]:
 
 
 @contextmanager
-def collecting(directory: Path, *flags: str) -> Iterator[Started]:
+def collecting(
+    directory: Path, *flags: str, grpc: str = "127.0.0.1:0", http: str = "127.0.0.1:0"
+) -> Iterator[Started]:
     """`meshtrial collect` on free ports, its store in the directory."""
     arguments = ["-m", "meshtrial", "collect", "--store", str(directory / "store"), *flags]
-    arguments += ["--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"]
+    arguments += ["--otlp-grpc", grpc, "--otlp-http", http]
     with program("collect", arguments, directory, SECRETS) as started:
         yield started
 

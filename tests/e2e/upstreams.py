@@ -1,12 +1,14 @@
 """Stand-ins for models: each answers with its name and the headers that reached it.
 
-A request's `answer-with: name: value` sets that header on the response. Models that are told of a next one
-ask it in their turn, and pass on of the request nothing but its baggage and its path.
+A request's `answer-with: name: value` sets that header on the response, `answer-status: 503` its status, and
+`answer-after: 2` lets it wait so many seconds. Models that are told of a next one ask it in their turn, and
+pass on of the request nothing but its baggage and its path.
 """
 
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +23,8 @@ class _Echo(BaseHTTPRequestHandler):
         headers = [[name.lower(), value] for name, value in self.headers.items()]
         answer = {"model": self.server.name, "headers": headers, "next": self._ask_on()}
         body = json.dumps(answer).encode()
-        self.send_response(200)
+        time.sleep(float(self.headers.get("answer-after", "0")))
+        self.send_response(int(self.headers.get("answer-status", "200")))
         for line in self.headers.get_all("answer-with", []):
             name, _, value = line.partition(":")
             self.send_header(name, value.strip())

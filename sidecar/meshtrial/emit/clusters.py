@@ -20,7 +20,7 @@ from meshtrial.plan.needs import needs_of
 SIDECAR = "meshtrial"
 """The cluster that decides."""
 COLLECTOR = "meshtrial-collector"
-"""The cluster that spans go to."""
+"""The cluster that spans and requests' events go to."""
 
 _PROBE_TIMEOUT = timedelta(seconds=0.2)
 _PROBE_INTERVAL = timedelta(seconds=0.25)
@@ -31,6 +31,8 @@ A stream lives as long as its decision, so `message_timeout` bounds their number
 take over a million requests a second with every one waiting its 50 ms in vain. Envoy's own
 1,024 would be reached at 20,480 a second, and each refusal would send a user to control.
 """
+_BATCHES_HELD = 64
+"""Batches of requests' events that wait for a collector to come back, of 256 KiB each."""
 
 
 def clusters(plan: Plan, target: Target) -> list[cluster.Cluster]:
@@ -118,8 +120,12 @@ def _sidecar(address: core.Address) -> cluster.Cluster:
 
 
 def _collector(address: core.Address) -> cluster.Cluster:
+    """Has room for what waits while a collector restarts: with Envoy's own 3 retries at once most is lost."""
     made = _cluster(COLLECTOR, [address])
     made.typed_extension_protocol_options = _http2()
+    made.circuit_breakers = cluster.CircuitBreakers(
+        thresholds=[cluster.CircuitBreakersThresholds(max_retries=_BATCHES_HELD)]
+    )
     return made
 
 

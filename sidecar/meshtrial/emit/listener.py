@@ -9,7 +9,7 @@ from meshtrial.emit.extension import packed
 from meshtrial.emit.filters import early_strip, http_filters
 from meshtrial.emit.routes import route_table
 from meshtrial.emit.target import Target
-from meshtrial.emit.telemetry import access_log, tracing
+from meshtrial.emit.telemetry import access_log, request_log, tracing
 from meshtrial.errors import SettingError
 from meshtrial.plan.model import Plan
 
@@ -35,7 +35,7 @@ def http_listener(plan: Plan, target: Target) -> listener.Listener:
         http_filters=http_filters(plan, _timeout(target)),
         early_header_mutation_extensions=[early_strip(plan)],
         tracing=tracing(),
-        access_log=[access_log(target.access_log)],
+        access_log=[access_log(target.access_log), request_log()],
         use_remote_address=True,
         internal_address_config=hcm.HttpConnectionManagerInternalAddressConfig(cidr_ranges=[_NOBODY]),
         always_set_request_id_in_response=True,

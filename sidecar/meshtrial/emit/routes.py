@@ -21,10 +21,12 @@ from meshtrial.names import EXT_PROC_FILTER, FORCE, Header
 from meshtrial.plan.model import Experiment, Plan
 from meshtrial.plan.traffic import Match
 
+DEFAULT_ROUTE, NO_ROUTE = "_default", "_no-route"
+"""Routes of requests in no experiment. No experiment's id begins so, and with one all other names begin."""
 _EVERY_PATH = "/"
 _TIMEOUT = timedelta(seconds=15)
 """Envoy's own default, written out: a model that never answers must not hold its callers for ever."""
-_NO_ROUTE = "no experiment of the plan takes requests for this path"
+_NOT_FOUND = "no experiment of the plan takes requests for this path"
 
 
 def route_table(plan: Plan, target: Target) -> route.RouteConfiguration:
@@ -132,9 +134,9 @@ def _outside(cluster: str | None) -> route.Route:
     everything = route.RouteMatch(prefix=_EVERY_PATH)
     if cluster is not None:
         return route.Route(
-            name="default", match=everything, route=_to(cluster), typed_per_filter_config=unasked
+            name=DEFAULT_ROUTE, match=everything, route=_to(cluster), typed_per_filter_config=unasked
         )
-    answer = route.DirectResponseAction(status=404, body=core.DataSource(inline_string=_NO_ROUTE))
+    answer = route.DirectResponseAction(status=404, body=core.DataSource(inline_string=_NOT_FOUND))
     return route.Route(
-        name="no-route", match=everything, direct_response=answer, typed_per_filter_config=unasked
+        name=NO_ROUTE, match=everything, direct_response=answer, typed_per_filter_config=unasked
     )

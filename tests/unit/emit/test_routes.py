@@ -28,7 +28,7 @@ def test_an_experiment_never_routes_to_the_cluster_of_another() -> None:
 def test_routes_are_named_by_experiment_and_end_in_time() -> None:
     routes = Emitted.of(plan_of({"rank-v2": on("/recommend")})).routes
 
-    assert [r["name"] for r in routes] == ["rank-v2-model-v2", "rank-v2-control", "no-route"]
+    assert [r["name"] for r in routes] == ["rank-v2-model-v2", "rank-v2-control", "_no-route"]
     assert [r["route"]["timeout"] for r in routes if "route" in r] == ["15s", "15s"]
 
 
@@ -146,7 +146,7 @@ def test_experiments_of_one_layer_share_their_match_and_each_reaches_its_own_clu
     assert [emitted.way("/r", chosen=name) for name in ("one", "two", "three", None)] == [
         "one", "two", "base", "base",
     ]  # fmt: skip
-    assert [route["name"] for route in emitted.routes] == ["a-one", "a-two", "a-control", "no-route"]
+    assert [route["name"] for route in emitted.routes] == ["a-one", "a-two", "a-control", "_no-route"]
 
 
 def test_a_wider_experiment_of_the_layer_reaches_its_clusters_from_a_narrower_match_too() -> None:
@@ -184,9 +184,9 @@ def test_experiments_that_set_headers_alone_are_asked_for_on_their_way_to_the_de
     assert emitted.way("/shop") == emitted.way("/") == "whole"
     assert emitted.way("/recommend", chosen="model-v2") == "model-v2"
     assert [route["name"] for route in emitted.routes] == [
-        "rank-model-v2", "rank-control", "colour", "default",
+        "rank-model-v2", "rank-control", "colour", "_default",
     ]  # fmt: skip
-    assert unasked == {"default"}
+    assert unasked == {"_default"}
 
 
 def test_a_testers_header_is_taken_off_even_where_nobody_is_asked() -> None:

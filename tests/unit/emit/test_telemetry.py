@@ -1,14 +1,16 @@
+import re
+
 import pytest
 
 from emitted import Emitted
 from meshtrial.errors import SettingError
-from plan_values import experiment, plan_of
+from plan_values import experiment, on, plan_of
 
 PLAN = plan_of({"rank-v2": experiment()})
 
 
 def test_the_access_log_is_json_on_standard_output() -> None:
-    (log,) = Emitted.of(PLAN).manager["access_log"]
+    log, _ = Emitted.of(PLAN).manager["access_log"]
 
     assert log["typed_config"]["@type"].endswith("stream.v3.StdoutAccessLog")
     assert set(log["typed_config"]["log_format"]["json_format"]) == {
@@ -18,7 +20,7 @@ def test_the_access_log_is_json_on_standard_output() -> None:
 
 
 def test_the_access_log_goes_to_the_file_that_is_named() -> None:
-    (log,) = Emitted.of(PLAN, access_log="/var/log/envoy.json").manager["access_log"]
+    log, _ = Emitted.of(PLAN, access_log="/var/log/envoy.json").manager["access_log"]
 
     assert log["typed_config"]["@type"].endswith("file.v3.FileAccessLog")
     assert log["typed_config"]["path"] == "/var/log/envoy.json"
@@ -42,3 +44,27 @@ def test_spans_carry_the_decision_and_name_the_unit_by_its_pseudonym() -> None:
     assert tracing["random_sampling"] == {"value": 100.0}
     assert tracing["spawn_upstream_span"] is True
     assert tracing["provider"]["typed_config"]["service_name"] == "envoy"
+
+
+def test_each_request_of_the_plan_is_an_event_for_the_collector_and_says_nothing_that_a_client_wrote() -> (
+    None
+):
+    _, log = Emitted.of(PLAN).manager["access_log"]
+    config = log["typed_config"]
+
+    assert config["grpc_service"]["envoy_grpc"] == {"cluster_name": "meshtrial-collector"}
+    said = {each["key"]: each["value"]["string_value"] for each in config["attributes"]["values"]}
+    assert said["event.name"] == "meshtrial.request"
+    assert said["meshtrial.metadata"] == "%DYNAMIC_METADATA(meshtrial)%"
+    operators = {value.partition("(")[0].strip("%") for value in said.values()}
+    assert not operators & {"REQ", "RESP", "TRAILER", "PATH", "QUERY_PARAM", "REQUEST_HEADER"}
+    assert not {"body", "filter_state_objects_to_log", "custom_tags"} & config.keys()
+
+
+def test_requests_in_no_experiment_are_no_events() -> None:
+    emitted = Emitted.of(plan_of({"a": on("/a")}))
+    _, log = emitted.manager["access_log"]
+
+    expression = log["filter"]["extension_filter"]["typed_config"]["expression"]
+    assert re.findall(r"'([^']*)'", expression) == ["_default", "_no-route"]
+    assert emitted.routes[-1]["name"] == "_no-route"
