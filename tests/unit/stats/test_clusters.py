@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy.stats import ttest_ind
 
 from cluster_matrices import cr2
 from meshtrial.stats.clusters import (
@@ -16,7 +17,7 @@ from meshtrial.stats.clusters import (
 )
 from meshtrial.stats.contrast import Contrast, Contrasted
 from meshtrial.stats.estimate import NotEstimable
-from meshtrial.stats.fixed import fixed
+from meshtrial.stats.fixed import fixed, fixed_p_value
 from meshtrial.stats.moments import Moments, mean_contrast
 
 Trial = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -120,6 +121,13 @@ def test_clusters_of_one_unit_are_units() -> None:
     assert found.effect == pytest.approx(welch.effect)
     assert found.control_error == pytest.approx(welch.control_error)
     assert found.treatment_error == pytest.approx(welch.treatment_error)
+
+
+def test_as_many_clusters_of_one_size_in_each_arm_are_student_s_t_test_of_their_means() -> None:
+    control, treatment = np.random.default_rng(15).normal(0, 1, (2, 6))
+    found = told(cluster_contrast(*(Clusters(arm * 20, np.full(6, 20.0)) for arm in (control, treatment))))
+    assert found.freedom == pytest.approx(10)
+    assert fixed_p_value(found) == pytest.approx(ttest_ind(treatment, control).pvalue)
 
 
 def test_a_ratio_counts_by_its_denominators_and_may_have_clusters_without() -> None:
