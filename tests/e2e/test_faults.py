@@ -4,8 +4,9 @@ import signal
 import time
 from collections import Counter
 
+from e2e.load import Load
 from e2e.test_split import arm_of, pseudonym
-from e2e.trial import Load, Trial, trial, until
+from e2e.trial import Trial, trial, until
 from plan_texts import RANK
 from proof import often
 
@@ -31,9 +32,9 @@ def recorded(running: Trial, at_least: int) -> Counter[tuple[str, str, str]]:
 
 def check_answers(load: Load) -> None:
     """No request failed, and each went to its own arm or to control."""
-    assert {status for _, status, _ in load.answers} == {200}
-    for user, _, model in load.answers:
-        assert model in {f"model-{arm_of(user)}", "model-v1"}
+    assert {each.status for each in load.asked} == {200}
+    for each in load.asked:
+        assert each.model in {f"model-{arm_of(each.user)}", "model-v1"}
 
 
 def test_kill_and_restart_under_load_fails_no_request_and_loses_no_record() -> None:
@@ -47,10 +48,10 @@ def test_kill_and_restart_under_load_fails_no_request_and_loses_no_record() -> N
                 until(running.healthy)
             time.sleep(0.3)
         check_answers(load)
-        by_log = served(running, len(load.answers))
+        by_log = served(running, len(load.asked))
         by_spans = recorded(running, sum(by_log.values()))
 
-        failed_open = len(load.answers) - sum(by_log.values())
+        failed_open = len(load.asked) - sum(by_log.values())
         assert failed_open > KILLS * 30
         assert running.envoy.stats("http.ingress.ext_proc.")["http.ingress.ext_proc.failure_mode_allowed"] > 0
         # Nothing that was served by a decision is missing.
@@ -73,7 +74,7 @@ def test_a_hung_sidecar_fails_no_request_and_records_nothing_that_was_not_served
                 until(running.healthy)
             time.sleep(1)
         check_answers(load)
-        by_log = served(running, len(load.answers))
+        by_log = served(running, len(load.asked))
         by_spans = recorded(running, sum(by_log.values()))
 
         # What waited when it wakes is no exposure: Envoy has reset most of it before it is read, and the rest
@@ -82,4 +83,4 @@ def test_a_hung_sidecar_fails_no_request_and_records_nothing_that_was_not_served
         assert by_log - by_spans == Counter()
         assert sum((by_spans - by_log).values()) <= HANGS * load.clients
         # Beyond the moments until the health check sees it, a hung sidecar costs no waiting.
-        assert len(load.answers) > 5 * 300
+        assert len(load.asked) > 5 * 300

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.client import get
-from e2e.trial import SECRETS, Load, Trial, arm_of, patient, pseudonym, until
+from e2e.load import Load
+from e2e.trial import SECRETS, Trial, arm_of, patient, pseudonym, until
 from meshtrial.assign.force import sign_force
 from meshtrial.pseudonym import PseudonymKey
 from plan_values import on, plan_text
@@ -115,9 +116,9 @@ def test_a_kill_in_the_plan_ends_the_experiment_at_once_fails_nothing_and_beats_
             assert answer.model == "model-v1"
             assert answer.reached_model("meshtrial-force") == []
 
-    assert {status for _, status, _ in load.answers + later.answers} == {200}
-    assert {model for _, _, model in load.answers} == {"model-v1", "model-v2"}
-    assert {model for _, _, model in later.answers} == {"model-v1"}
+    assert {each.status for each in load.asked + later.asked} == {200}
+    assert {each.model for each in load.asked} == {"model-v1", "model-v2"}
+    assert {each.model for each in later.asked} == {"model-v1"}
     killed = [row for row in running.recorded("rank") if row["reason"] == "disabled"]
     assert len(killed) >= 200
     assert {row["exposed"] for row in killed} == {False}
