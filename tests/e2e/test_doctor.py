@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from e2e.client import Answer, get
-from e2e.trial import HEALTHY, Trial, trial, until
+from e2e.trial import HEALTHY, Trial, patient, patiently, until
 from meshtrial.demo.envoy import Envoy
 from meshtrial.demo.envoy import envoy as run_envoy
 from meshtrial.doctor.examine import document, examine
@@ -37,12 +37,6 @@ IDS_IN_V2 = [f"mine-{number}" for number in (0, 1, 2, 4, 5, 6, 7, 8, 10, 12)]
 """md5 of `complete:mine-0` and so on modulo 100 is below 50 for each."""
 
 
-def patient(configuration: str) -> str:
-    """A second for a decision: a busy machine must not look like a trouble."""
-    assert configuration.count("message_timeout: 0.050s") == 1
-    return configuration.replace("message_timeout: 0.050s", "message_timeout: 1s")
-
-
 @dataclass(frozen=True, slots=True)
 class Shared:
     """One sidecar and its models, for many Envoys."""
@@ -59,7 +53,7 @@ class Shared:
             configuration = configuration.replace(pipe, pipe.replace("/s\n", "/nobody\n"))
         directory = Path(tempfile.mkdtemp(prefix="mt-"))
         try:
-            with run_envoy(patient(configuration), directory) as envoy:
+            with run_envoy(patiently(configuration), directory) as envoy:
                 if alive:
                     until(lambda: envoy.stats(HEALTHY).get(HEALTHY) == 1)
                 yield envoy
@@ -73,9 +67,9 @@ def shared() -> Iterator[Shared]:
 
     def kept(text: str) -> str:
         texts.append(text)
-        return patient(text)
+        return text
 
-    with trial(PLAN, adapt=kept) as running:
+    with patient(PLAN, adapt=kept) as running:
         yield Shared(running, texts[0])
 
 
@@ -220,7 +214,7 @@ def test_what_runs_is_judged_as_its_file_is(shared: Shared) -> None:
         connection.close()
 
     kinds = [config["@type"] for config in json.loads(dump)["configs"]]
-    of_file = examine([document("envoy.yaml", patient(broken))], NEEDS)
+    of_file = examine([document("envoy.yaml", patiently(broken))], NEEDS)
     of_dump = examine([document("dump.json", dump)], NEEDS)
     assert sorted((f.check.id, f.message) for f in of_dump) == sorted(
         (f.check.id, f.message) for f in of_file

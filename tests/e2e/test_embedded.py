@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from e2e.trial import trial, until
+from e2e.trial import patient, until
 from meshtrial.emit.envoy import envoy as emit_envoy
 from meshtrial.emit.target import Target
 from meshtrial.plan.load import load
@@ -33,7 +33,7 @@ def with_plan(configuration: str) -> str:
 def test_the_sidecar_reads_its_plan_from_the_proxys_own_configuration() -> None:
     endpoints = {"model-v1": ("127.0.0.1:1",), "model-v2": ("127.0.0.1:2",)}
     target = Target("127.0.0.1:0", endpoints, "127.0.0.1:9002", "127.0.0.1:4317")
-    with trial(
+    with patient(
         RANK, serve=with_plan(emit_envoy(load(RANK, "plan.yaml"), target)), adapt=with_plan
     ) as running:
         connection = http.client.HTTPConnection(running.proxy, timeout=10)

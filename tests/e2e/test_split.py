@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.client import get
-from e2e.trial import SECRETS, Trial, trial
+from e2e.trial import SECRETS, Trial, patient
 from plan_texts import RANK
 
 USERS = [f"user-{number}" for number in range(2000)]
@@ -27,8 +27,7 @@ def pseudonym(user: str) -> str:
 
 @pytest.fixture
 def running() -> Iterator[Trial]:
-    # A second for a decision: this is about who goes where, on however busy a machine.
-    with trial(RANK, message_timeout_ms=1000) as started:
+    with patient(RANK) as started:
         yield started
 
 
@@ -98,7 +97,7 @@ def test_an_exposure_belongs_to_the_trace_of_its_request(running: Trial) -> None
 
 def test_a_split_by_request_goes_by_the_id_that_envoy_made() -> None:
     plan = RANK.replace("unit: {header: x-user-id}", "unit: {request: true}")
-    with trial(plan, message_timeout_ms=1000) as running:
+    with patient(plan) as running:
         answers = [get(running.proxy, "/recommend", [("x-request-id", "chosen")]) for _ in range(60)]
 
         for answer in answers:
@@ -114,12 +113,12 @@ def test_a_match_on_the_name_of_envoys_route() -> None:
         assert configuration.count("- request.time\n") == 1
         return configuration.replace("- request.time\n", "- request.time\n              - xds.route_name\n")
 
-    with trial(RANK, serve=by_route, adapt=adapted, message_timeout_ms=1000) as running:
+    with patient(RANK, serve=by_route, adapt=adapted) as running:
         for user in USERS[:30]:
             assert get(running.proxy, "/recommend", [("x-user-id", user)]).model == f"model-{arm_of(user)}"
 
     elsewhere = by_route.replace("rank-v2-control", "another")
-    with trial(RANK, serve=elsewhere, adapt=adapted, message_timeout_ms=1000) as running:
+    with patient(RANK, serve=elsewhere, adapt=adapted) as running:
         for user in USERS[:30]:
             assert get(running.proxy, "/recommend", [("x-user-id", user)]).model == "model-v1"
         assert running.metric('meshtrial_messages_total{result="unmatched"}') == 30
