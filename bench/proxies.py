@@ -33,7 +33,8 @@ def configuration(
         access_log: File of the access log.
         upstream: `HOST:PORT` of the model's stand-in.
         sidecar: `HOST:PORT` of what decides; without it the filter that asks is left out.
-        collector: `HOST:PORT` that Envoy's own spans go to; without it there are none.
+        collector: `HOST:PORT` that Envoy's own spans and its events of requests go to; without it there are
+            none.
     """
     names = needs_of(plan).clusters
     target = Target(
@@ -53,6 +54,7 @@ def configuration(
     if collector is None:
         absent.add(COLLECTOR)
         del manager["tracing"]
+        del manager["access_log"][1:]
     clusters = whole["static_resources"]["clusters"]
     whole["static_resources"]["clusters"] = [c for c in clusters if c["name"] not in absent]
     return yaml.safe_dump(whole, sort_keys=False)

@@ -15,5 +15,6 @@ NEEDS = Needs(
     outcome_header=False,
     clusters=("model-v1", "model-v2"),
     request_id=False,
+    request_log=False,
 )
 """Users by `x-user-id` on a path, one header of an arm."""

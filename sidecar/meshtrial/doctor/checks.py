@@ -258,6 +258,12 @@ SPANS_SAMPLED = _warning(
     "The sidecar's exposures are complete: they do not depend on sampling.",
     "random_sampling: {value: 100} and no lower overall_sampling, or count nothing from Envoy's spans",
 )
+REQUESTS_UNLOGGED = _error(
+    "requests-unlogged",
+    "The plan measures requests, and Envoy does not tell the collector of them.",
+    "Metrics of requests have no data: what is decided by them is never decided.",
+    "the access log envoy.access_loggers.open_telemetry of an emitted configuration",
+)
 HTTP2_MISSING = _error(
     "http2-missing",
     "The sidecar's cluster does not speak HTTP/2.",

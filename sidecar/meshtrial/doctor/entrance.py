@@ -1,4 +1,4 @@
-"""The connection manager: what a client may bring, who numbers requests, which spans are written."""
+"""The connection manager: what a client may bring, who numbers requests, what is written of them."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,11 @@ from meshtrial.doctor.checks import Finding
 from meshtrial.doctor.configuration import Manager
 from meshtrial.doctor.matching import is_removed
 from meshtrial.doctor.place import Place
-from meshtrial.names import BAGGAGE, FORCE, HEADER_PREFIX, Header
+from meshtrial.names import BAGGAGE, FORCE, HEADER_PREFIX, Header, RequestEvent
 from meshtrial.plan.needs import Needs
 
 _EARLY = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+_REQUEST_LOG = "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig"
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 _SAMPLING = ("random_sampling", "overall_sampling")
 """What limits spans; `client_sampling` is about requests that ask to be traced by a header of Envoy's."""
@@ -25,6 +26,8 @@ def entrance(manager: Manager, needs: Needs) -> Iterator[Finding]:
     if needs.request_id:
         yield from _request_id(manager.settings)
     yield from _spans(manager)
+    if needs.request_log:
+        yield from _request_log(manager.settings.get("access_log"))
 
 
 def _strip(manager: Manager, needs: Needs) -> Iterator[Finding]:
@@ -99,6 +102,18 @@ def _spans(manager: Manager) -> Iterator[Finding]:
                 yield checks.SPANS_SAMPLED.at(
                     fraction, f"the route's {name} is {share:g} %", f"{name}: {{numerator: 100}}"
                 )
+
+
+def _request_log(logs: Place) -> Iterator[Finding]:
+    told = [
+        one.get("key").text()
+        for log in logs.items()
+        if log.get("typed_config").kind() == _REQUEST_LOG
+        for one in log.get("typed_config").fields().get("attributes", "values").items()
+    ]
+    if RequestEvent.DECISION not in told:
+        said = f"no OTLP access log says `{RequestEvent.DECISION}`"
+        yield checks.REQUESTS_UNLOGGED.at(logs, said)
 
 
 def _percent(fraction: Place) -> float:

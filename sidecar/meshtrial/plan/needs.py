@@ -1,10 +1,11 @@
 """Plan -> what a proxy must send the sidecar, and what it must let the sidecar change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from meshtrial.names import BAGGAGE, FORCE, REQUEST_TIME, ROUTE_NAME
 from meshtrial.plan.audience import sources_of
+from meshtrial.plan.inference import Events, Metric
 from meshtrial.plan.model import Experiment, Plan
 from meshtrial.plan.traffic import REQUEST, Carrier, Source
 from meshtrial.plan.units import headers_of
@@ -31,6 +32,8 @@ class Needs:
     clusters: tuple[str, ...]
     request_id: bool
     """Some unit is the proxy's own request id."""
+    request_log: bool
+    """Some metric is made of all requests of a unit, which the proxy's access log tells of."""
 
     @property
     def carries(self) -> bool:
@@ -62,6 +65,7 @@ def needs_of(plan: Plan) -> Needs:
         outcome_header=reports,
         clusters=_sorted(arm.cluster for e in experiments for arm in e.arms if arm.cluster is not None),
         request_id=REQUEST in sources,
+        request_log=any(events.outcome is None for metric in plan.metrics for events in _events(metric)),
     )
 
 
@@ -72,6 +76,14 @@ def readers_of_metadata(plan: Plan) -> dict[str, tuple[str, ...]]:
         for name in {source.name for source in _sources(experiment) if source.carrier is Carrier.METADATA}:
             found.setdefault(name, []).append(experiment.id)
     return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def _events(metric: Metric) -> Iterator[Events]:
+    """All that a metric is made of."""
+    yield metric.events
+    if metric.denominator is not None:
+        yield metric.denominator
+    yield from (covariate.events for covariate in metric.covariates)
 
 
 def _sorted(texts: Iterable[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "request-id-missing": {"request_id": True},
     "request-id-chosen": {"request_id": True},
     "request-id-trusted": {"request_id": True},
+    "requests-unlogged": {"request_log": True},
 }
 """What the plan of a check's files needs beside NEEDS."""
 

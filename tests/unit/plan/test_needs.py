@@ -114,3 +114,18 @@ def test_what_one_experiment_of_many_needs_the_plan_needs() -> None:
     assert (found.response, found.set_cookie, found.outcome_header) == (True, False, True)
     assert not minted.carries
     assert (minted.response, minted.set_cookie, minted.outcome_header) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("metric", "needed"),
+    [
+        ({"kind": "ratio", "request": "error", "window": "1d"}, True),
+        ({"kind": "quantile", "q": 0.95, "request": "duration_ms", "window": "1d"}, True),
+        ({"kind": "proportion", "outcome": "click", "window": "1d"}, False),
+    ],
+)
+def test_a_metric_of_requests_needs_the_proxys_access_log(metric: dict[str, Any], needed: bool) -> None:
+    conversion = {"kind": "proportion", "outcome": "purchase", "window": "7d"}
+    plan = plan_of({"a": experiment()}, metrics={"conversion": conversion, "other": metric})
+
+    assert needs_of(plan).request_log is needed
