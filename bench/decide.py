@@ -20,8 +20,7 @@ from typing import Any
 import msgspec
 import yaml
 from figures import Table
-from report import on_terminal, write_page
-from rich.console import Console
+from report import flags, publish
 
 from meshtrial.assign.decide import decide
 from meshtrial.assign.request import Request
@@ -52,12 +51,7 @@ def main() -> int:
     """Measure, print, and say whether the target is met."""
     wanted = _arguments()
     costs = measured(wanted.rounds)
-    shown = table(costs)
-    Console().print(on_terminal(shown))
-    if wanted.json:
-        wanted.json.write_bytes(msgspec.json.format(msgspec.json.encode(costs)) + b"\n")
-    if wanted.page:
-        write_page(wanted.page, [shown], (BEGIN, END))
+    publish([table(costs)], costs, wanted, (BEGIN, END))
     return 0 if ratio(costs, 100) <= TARGET else 1
 
 
@@ -153,10 +147,8 @@ def _decision_us(plan: Plan, requests: Sequence[Request]) -> float:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = flags(__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="how often each is measured, 9 if left out")
-    parser.add_argument("--json", type=Path, help="write what was measured there")
-    parser.add_argument("--page", type=Path, help="replace the table of this Markdown page")
     return parser.parse_args()
 
 

@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import msgspec
 import yaml
 from figures import Table
 from proxies import ANYWHERE
-from report import on_terminal, write_page
-from rich.console import Console
+from report import flags, publish
 from rich.progress import track
 
 from meshtrial.demo.programs import program
@@ -83,12 +81,7 @@ def main() -> int:
     except MeshtrialError as error:
         print(error, file=sys.stderr)
         return 2
-    shown = table(measured)
-    Console().print(on_terminal(shown))
-    if wanted.json:
-        wanted.json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
-    if wanted.page:
-        write_page(wanted.page, [shown], (BEGIN, END))
+    publish([table(measured)], measured, wanted, (BEGIN, END))
     return 0 if met(measured) else 1
 
 
@@ -208,10 +201,8 @@ def _asked(address: str) -> Iterator[Process]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = flags(__doc__)
     parser.add_argument("--changes", type=int, default=200, help="of each plan, 200 if left out")
-    parser.add_argument("--json", type=Path, help="write what was measured there")
-    parser.add_argument("--page", type=Path, help="replace the table of this Markdown page")
     return parser.parse_args()
 
 

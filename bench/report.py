@@ -1,14 +1,48 @@
-"""Results -> tables on a terminal and on a page."""
+"""Results -> tables on a terminal and on a page, and a file of every single measurement."""
 
+import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from figures import Table, costs, parts, ratios
 from results import Results
+from rich.console import Console
 from rich.table import Table as RichTable
 from soundness import outcomes
 
 BEGIN, END = "<!-- tables: written by bench/run.py -->\n", "<!-- end of the tables -->\n"
+_WIDE = 180
+"""Columns of output that goes to no terminal: no cell is broken."""
+
+
+def flags(doc: str | None) -> argparse.ArgumentParser:
+    """A benchmark's command line, described by its module's first line: where its results go."""
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--json", type=Path, help="write what was measured there")
+    parser.add_argument("--page", type=_page, help="replace the tables of this Markdown page")
+    return parser
+
+
+def publish(
+    shown: Sequence[Table], measured: object, wanted: argparse.Namespace, marks: tuple[str, str]
+) -> None:
+    """Print the tables, and write them and what they are of to where `flags` was told."""
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    for table in shown:
+        console.print(on_terminal(table))
+    if wanted.json:
+        wanted.json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
+    if wanted.page:
+        write_page(wanted.page, shown, marks)
+
+
+def _page(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no page {text}")
+    return path
 
 
 def tables(results: Results) -> list[Table]:
@@ -42,7 +76,7 @@ def _markdown(table: Table) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (table.header, rule, *table.rows))
 
 
-def write_page(page: Path, shown: Sequence[Table], marks: tuple[str, str] = (BEGIN, END)) -> None:
+def write_page(page: Path, shown: Sequence[Table], marks: tuple[str, str]) -> None:
     """Replace what stands between the page's two marks."""
     begin, end = marks
     before, _, rest = page.read_text().partition(begin)

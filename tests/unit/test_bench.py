@@ -112,10 +112,36 @@ def test_a_page_keeps_what_stands_around_the_tables(tmp_path: Path) -> None:
     page.write_text(f"before\n{BEGIN}old{END}after\n")
 
     for _ in range(2):
-        write_page(page, [Table("Costs", ("", "us"), (("bare", "1"),))])
+        write_page(page, [Table("Costs", ("", "us"), (("bare", "1"),))], (BEGIN, END))
 
     shown = "### Costs\n\n|  | us |\n| --- | ---: |\n| bare | 1 |\n"
     assert page.read_text() == f"before\n{BEGIN}\n{shown}\n{END}after\n"
+
+
+def test_measurements_are_published_on_the_terminal_in_a_file_and_on_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from figures import Table
+    from report import BEGIN, END, flags, publish
+
+    page, measured = tmp_path / "page.md", tmp_path / "measured.json"
+    page.write_text(BEGIN + END)
+    wanted = flags("Costs.").parse_args(["--json", str(measured), "--page", str(page)])
+    publish([Table("Costs", ("", "us"), (("bare", "1"),))], {"bare": [1]}, wanted, (BEGIN, END))
+
+    assert "bare" in capsys.readouterr().out
+    assert msgspec.json.decode(measured.read_bytes()) == {"bare": [1]}
+    assert "| bare | 1 |\n" in page.read_text()
+
+
+def test_an_absent_page_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from report import flags
+
+    with pytest.raises(SystemExit):
+        flags("Costs.").parse_args(["--page", str(tmp_path / "absent.md")])
+    assert f"there is no page {tmp_path}/absent.md" in capsys.readouterr().err
 
 
 def test_costs_are_the_median_of_the_rounds_with_the_lowest_and_the_highest() -> None:
