@@ -5,13 +5,16 @@ from pathlib import Path
 
 import grpc
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-from collecting import EXPORT, RunningCollector, collector, ids, trace_request
+from collecting import EXPORT, PROTOBUF, RunningCollector, collector, ids, logs_request, trace_request
+from meshtrial.errors import NoData
 from meshtrial.store.read import connect
 
 
@@ -109,3 +112,45 @@ def test_with_an_otlp_token_a_client_must_show_it(tmp_path: Path) -> None:
         )
         assert 'requests_refused_total{door="grpc",status="401"} 2.0' in running.metrics()
         assert ids(request) == stored(tmp_path)
+
+
+def requests() -> ExportLogsServiceRequest:
+    """What Envoy says of a request in two experiments, and of one that failed open."""
+    decided = '{"plan": "d", "experiments": {"a": {"arm": "v1"}, "b": {"arm": "v2"}}}'
+    said = {"event.name": "meshtrial.request", "http.response.status_code": "200"}
+    return logs_request(
+        {"attributes": {**said, "meshtrial.metadata": decided, "meshtrial.failed_open": "0"}},
+        {"attributes": {**said, "meshtrial.metadata": "-", "meshtrial.failed_open": "1"}},
+    )
+
+
+def test_the_proxys_requests_are_taken_without_a_token_where_exposures_are_and_once_each(
+    tmp_path: Path,
+) -> None:
+    with collector(tmp_path) as running, grpc.insecure_channel(running.grpc) as channel:
+        stub = LogsServiceStub(channel)  # type: ignore[no-untyped-call]  # generated without types
+        for _ in range(2):
+            assert not stub.Export(requests(), timeout=10).HasField("partial_success")
+
+    with connect(tmp_path) as database:
+        query = "SELECT Experiment, Arm, Status, FailedOpen FROM otel_traces ORDER BY Experiment NULLS LAST"
+        assert database.execute(query).fetchall() == [
+            ("a", "v1", 200, False),
+            ("b", "v2", 200, False),
+            (None, None, 200, True),
+        ]
+
+
+def test_who_lacks_the_otlp_token_can_forge_no_request(tmp_path: Path) -> None:
+    with (
+        collector(tmp_path, otlp_token="otlp-token-for-tests") as running,
+        grpc.insecure_channel(running.grpc) as channel,
+    ):
+        stub = LogsServiceStub(channel)  # type: ignore[no-untyped-call]  # generated without types
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.Export(requests(), timeout=10)
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        status, _, _ = running.request("POST", "/v1/logs", requests().SerializeToString(), PROTOBUF)
+        assert status == 401
+        with pytest.raises(NoData):
+            connect(tmp_path)

@@ -117,7 +117,7 @@ def request_log() -> accesslog.AccessLog:
     collector = envoy_grpc(COLLECTOR)
     collector.timeout = _TIMEOUT
     collector.retry_policy = core.RetryPolicy(
-        retry_on="5xx,unavailable,deadline-exceeded,resource-exhausted",
+        retry_on="5xx,unavailable",
         num_retries=_RETRIES,
         retry_back_off=core.BackoffStrategy(base_interval=_PAUSE, max_interval=_LONGEST_PAUSE),
     )
