@@ -88,16 +88,28 @@ def test_the_view_has_exactly_the_columns_of_the_schema(tmp_path: Path) -> None:
 def test_a_segment_of_a_version_with_fewer_columns_is_read_with_nulls_in_them(
     tmp_path: Path, old: tuple[int, ...]
 ) -> None:
-    attributes = {"meshtrial.cohort": "enterprise", "meshtrial.window": 5}
-    request = trace_request({"attributes": attributes})
-    store = make_store(tmp_path, [(0, request)], [(1, trace_request({"attributes": attributes}))], rolled=2)
+    said = {
+        "meshtrial.cohort": "enterprise",
+        "meshtrial.window": 5,
+        "meshtrial.strata.x-country": "IN",
+        "meshtrial.neighbours": "0" * 15 + "7" + "f" * 16,
+        "http.response.status_code": 200,
+        "rpc.grpc.status_code": 0,
+        "meshtrial.route": "rank",
+        "meshtrial.failed_open": False,
+    }
+    requests = [trace_request({"name": "meshtrial.exposure", "attributes": said}) for _ in range(2)]
+    store = make_store(tmp_path, *([(at, request)] for at, request in enumerate(requests)), rolled=2)
+    added = ["Cohort", "Window", "Strata", "Neighbours", "Status", "GrpcStatus", "Route", "FailedOpen"]
     for number in old:
         path = Layout(store).parquet(number)
-        pq.write_table(pq.read_table(path).drop_columns(["Cohort", "Window"]), path)
+        pq.write_table(pq.read_table(path).drop_columns(added), path)
 
-    found = select(store, 'SELECT Cohort, "Window" FROM otel_traces ORDER BY ReceivedAt')
+    listed = ", ".join(f'"{name}"' for name in added)
+    found = select(store, f"SELECT {listed} FROM otel_traces ORDER BY ReceivedAt")
 
-    assert found == [(None, None) if n in old else ("enterprise", 5) for n in (1, 2)]
+    new = ("enterprise", 5, {"x-country": "IN"}, [7], 200, 0, "rank", False)
+    assert found == [(None,) * len(added) if n in old else new for n in (1, 2)]
 
 
 def test_values_come_back_as_they_were_stored(tmp_path: Path) -> None:
