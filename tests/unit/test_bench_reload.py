@@ -26,6 +26,17 @@ def test_the_published_table_is_that_of_the_published_measurements_which_meet_th
     assert [len(changes.delays_ms) for changes in measured if changes.experiments < 1000] == [200] * 3
 
 
+def test_the_readme_says_what_was_measured_of_a_plan_of_one_experiment() -> None:
+    from reload import Changes, percentile
+
+    (small, *_) = msgspec.json.decode((BENCH / "reload.json").read_bytes(), type=list[Changes])
+    p50, p99 = (percentile(small.delays_ms, share) for share in (0.5, 0.99))
+
+    said = " ".join((ROOT / "README.md").read_text().split())
+    assert small.experiments == 1
+    assert f"without a restart, [in {p50:.0f} ms and 99 times of 100 within {p99:.0f} ms]" in said
+
+
 def test_a_row_has_the_median_the_99th_percentile_and_the_longest_delay() -> None:
     from reload import Changes, table
 
