@@ -43,16 +43,27 @@ def measured(seconds: int, rounds: int) -> Results:
         directory = Path(name)
         parts = parts_us(read_plan(PLAN), directory)
         with all_variants(directory) as variants:
-            samples = tuple(_rounds(variants, seconds, rounds))
             ours = {name: variant for name, variant in variants.items() if variant.collector is not None}
+            before = {name: _recorded_at_start(variant) for name, variant in ours.items()}
+            samples = tuple(_rounds(variants, seconds, rounds))
             return Results(
                 machine=machine,
                 settings={"seconds": seconds, "rounds": rounds},
                 samples=samples,
-                exposures={name: variant.exposures() for name, variant in ours.items()},
+                exposures={name: _since(before[name], variant.exposures()) for name, variant in ours.items()},
                 assigned={name: variant.messages()["assigned"] for name, variant in ours.items()},
                 parts_us=parts,
             )
+
+
+def _recorded_at_start(variant: Variant) -> dict[str, int]:
+    """What a sidecar records and delivers before any request comes: its plan."""
+    variant.settle()
+    return variant.exposures()
+
+
+def _since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    return {state: count - before[state] for state, count in now.items()}
 
 
 def _rounds(variants: Mapping[str, Variant], seconds: int, rounds: int) -> list[Sample]:

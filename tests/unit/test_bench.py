@@ -237,6 +237,8 @@ def test_variants_differ_only_in_what_they_are_without(tmp_path: Path) -> None:
     assert [f["name"] for f in manager(bare)["http_filters"]] == ["envoy.filters.http.router"]
     assert [c["name"] for c in bare["static_resources"]["clusters"]] == ["model-v1", "model-v2"]
     assert "tracing" in manager(whole)
+    of_requests = manager(whole)["access_log"].pop()
+    assert of_requests["typed_config"]["@type"].endswith("OpenTelemetryAccessLogConfig")
     for absent in ("http_filters", "tracing"):
         manager(bare).pop(absent, None)
         manager(whole).pop(absent)
