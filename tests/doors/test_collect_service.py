@@ -80,7 +80,7 @@ def test_beyond_loopback_it_demands_a_token_for_spans(tmp_path: Path, door: str)
             {"forward": "localhost:4318"},
             "the URL of an OTLP receiver is written http://127.0.0.1:4318, no user, no query",
         ),
-        ({"forward": "http://x:99999"}, f"this is no URL of an OTLP receiver: {PORTS}"),
+        ({"forward": "http://x:99999"}, f"the URL of an OTLP receiver cannot be read: {PORTS}"),
         (
             {"secret": "short"},
             f"the pseudonym key has 5 bytes; {KEY_RULE}",

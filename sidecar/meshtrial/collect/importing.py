@@ -16,12 +16,12 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
 from meshtrial.collect.file_rows import Format, Row, read_rows
 from meshtrial.collect.row_cells import RowFlaw
+from meshtrial.connecting import connection_to
 from meshtrial.errors import SettingError
 
 BATCH: Final = 5000
@@ -96,17 +96,8 @@ class Door:
         Raises:
             SettingError: The URL is not of that kind.
         """
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise SettingError(f"--collector {url} is no URL: {error}") from None
-        if parts.scheme not in {"http", "https"} or not host or not (url.isascii() and url.isprintable()):
-            raise SettingError("--collector is written http://127.0.0.1:4318")
-        secure = parts.scheme == "https"
-        connection = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self._connection = connection(host, port, timeout=TIMEOUT)
-        self.url, self._path, self._name = url, parts.path.rstrip("/") + kind.path, kind.name
+        self._connection, base = connection_to(url, "--collector", TIMEOUT)
+        self.url, self._path, self._name = url, base + kind.path, kind.name
         self._headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
 
     def send(self, items: list[bytes]) -> dict[int, str]:

@@ -7,12 +7,12 @@ import gzip
 import http.client
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from meshtrial.errors import Refused, SettingError
+from meshtrial.connecting import connection_to
+from meshtrial.errors import Refused
 
 TIMEOUT: Final = 10.0
 """Seconds to connect, and between two reads: the OTLP exporters' default."""
@@ -48,21 +48,8 @@ class OtlpHttp:
         Raises:
             SettingError: The URL is not of that kind.
         """
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise SettingError(f"this is no URL of an OTLP receiver: {error}") from None
-        plain = url.isascii() and url.isprintable() and "@" not in parts.netloc
-        plain = plain and not (parts.query or parts.fragment)
-        if parts.scheme not in {"http", "https"} or not host or not plain:
-            raise SettingError(
-                "the URL of an OTLP receiver is written http://127.0.0.1:4318, no user, no query"
-            )
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(host, port, timeout=TIMEOUT)
-        self._url = url
-        self._path = parts.path.rstrip("/") + "/v1/traces"
+        self._connection, base = connection_to(url, "the URL of an OTLP receiver", TIMEOUT)
+        self._url, self._path = url, f"{base}/v1/traces"
         self._headers = {"content-type": _PROTOBUF, "content-encoding": "gzip"}
         if token:
             self._headers["authorization"] = f"Bearer {token}"

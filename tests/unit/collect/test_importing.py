@@ -212,7 +212,14 @@ def test_a_wrong_token_and_a_wrong_port_are_one_clear_error(path: Path, door: Fa
         run(path, door)
 
 
-@pytest.mark.parametrize("url", ["localhost:4318", "http://", "http://x:99999", "ftp://x", "http://x/ü"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:4318", "http://", "http://x:99999", "ftp://x", "http://x/ü"),
+        *("http://user:secret@x", "http://x?a=b", "http://x/#part"),
+    ],
+)
 def test_what_is_no_url_of_a_collector_is_one_clear_error(url: str) -> None:
-    with pytest.raises(SettingError, match=r"^--collector "):
-        Door(url, "secret", OUTCOMES)
+    with pytest.raises(SettingError, match=r"^--collector ") as refused:
+        Door(url, "token", OUTCOMES)
+    assert "secret" not in str(refused.value)
