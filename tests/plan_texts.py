@@ -21,6 +21,7 @@ experiments:
       power: 0.8
       planned_units: 100
       minimum_duration: 1s
+      lateness: 0s
       primary:
         - {metric: conversion, direction: up, minimum_effect: 2pp}
         - {metric: revenue, direction: up, minimum_effect: 5% relative}

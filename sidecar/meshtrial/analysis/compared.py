@@ -2,51 +2,93 @@
 
 import math
 
+import msgspec
+
 from meshtrial.analysis.decision import is_within
-from meshtrial.analysis.findings import Finding
-from meshtrial.analysis.report_parts import BayesPart, ComparisonPart, EstimatePart
-from meshtrial.plan.inference import Direction, Guardrail, MetricKind, Primary
+from meshtrial.analysis.findings import Entry, Finding
+from meshtrial.analysis.group_looks import chance_to_find, stopped_at
+from meshtrial.analysis.judged import Judged
+from meshtrial.analysis.report_parts import AdjustedPart, BayesPart, ComparisonPart, EstimatePart
+from meshtrial.plan.inference import Direction, Guardrail, Method, MetricKind, Primary, Scale
+from meshtrial.plan.model import Arm
 from meshtrial.stats.bayes import Prior, posterior
 from meshtrial.stats.contrast import Contrast
 from meshtrial.stats.estimate import Difference, Interval, NotEstimable
-from meshtrial.stats.fixed import fixed
 from meshtrial.stats.practical import standing
 
 
-def comparison_part(finding: Finding, withheld: str | None) -> ComparisonPart:
+def withheld_part(entry: Entry, arm: Arm, alpha: float, reason: str) -> ComparisonPart:
+    """One metric of one arm that may not be looked at yet."""
+    return msgspec.structs.replace(_empty(arm.id, alpha), withheld=reason, margin=_absolute_margin(entry))
+
+
+def comparison_part(finding: Finding, judged: Judged, peek: str | None = None) -> ComparisonPart:
     """One metric of one arm against control.
 
     Args:
         finding: What was found.
-        withheld: Why it decides nothing, if so: it is a peek.
+        judged: The looks that it is by.
+        peek: Why it decides nothing, if so.
     """
-    said = finding.comparison
-    told = said if isinstance(said, Difference) else None
-    contrast = finding.measured.contrast
-    entry = finding.entry
-    return ComparisonPart(
-        arm=finding.arm.id,
-        method=told.method if told else None,
-        alpha=finding.alpha,
-        effect=told.effect if told else None,
-        standard_error=told.error if told else None,
-        interval=_pair(told.interval) if told else None,
-        p_value=told.p_value if told else None,
-        adjusted_p_value=finding.adjusted_p,
-        relative=told.relative if told and not isinstance(told.relative, NotEstimable) else None,
-        relative_interval=_pair(told.relative_interval) if told else None,
-        effect_size=_effect_size(finding) if told else None,
-        standing=_standing(finding),
+    said, measured, entry = finding.comparison, finding.measured, finding.entry
+    part = msgspec.structs.replace(
+        _empty(finding.arm.id, finding.alpha),
         margin=finding.in_units(entry.margin) if isinstance(entry, Guardrail) else None,
-        within_margin=is_within(finding) if isinstance(entry, Guardrail) and told else None,
         unadjusted=_unadjusted(finding),
-        variance_removed=finding.measured.removed if isinstance(finding.measured.removed, float) else None,
-        stopped=None,
-        conditional_power=None,
-        bayes=_bayes(finding, contrast) if told and isinstance(contrast, Contrast) else None,
-        withheld=f"a peek, not valid for a decision: {withheld}" if withheld else None,
-        not_estimable=said.reason if isinstance(said, NotEstimable) else None,
+        variance_removed=measured.removed if isinstance(measured.removed, float) else None,
+        not_adjusted=measured.removed.reason if isinstance(measured.removed, NotEstimable) else None,
+        withheld=f"a peek, not valid for a decision: {peek}" if peek else None,
     )
+    if isinstance(said, NotEstimable):
+        too_early = said is measured.too_early
+        return msgspec.structs.replace(
+            part, not_estimable=said.reason, p_value=measured.early_p if too_early else None
+        )
+    stopped, chance = (None, None) if peek else _of_looks(finding, judged)
+    return msgspec.structs.replace(
+        part,
+        method=said.method,
+        effect=said.effect,
+        standard_error=said.error,
+        interval=_pair(said.interval),
+        p_value=said.p_value,
+        adjusted_p_value=finding.adjusted_p,
+        relative=None if isinstance(said.relative, NotEstimable) else said.relative,
+        relative_interval=_pair(said.relative_interval),
+        effect_size=_effect_size(finding),
+        standing=_standing(finding),
+        within_margin=is_within(finding) if isinstance(entry, Guardrail) else None,
+        stopped=stopped,
+        conditional_power=chance,
+        bayes=_bayes(finding, measured.contrast) if isinstance(measured.contrast, Contrast) else None,
+    )
+
+
+def _empty(arm: str, alpha: float) -> ComparisonPart:
+    nothing = dict.fromkeys(ComparisonPart.__struct_fields__)
+    return msgspec.convert({**nothing, "arm": arm, "alpha": alpha}, ComparisonPart)
+
+
+def _absolute_margin(entry: Entry) -> float | None:
+    """Of a guardrail, where it needs no value of control's to be told."""
+    is_absolute = isinstance(entry, Guardrail) and entry.margin.scale is Scale.ABSOLUTE
+    return entry.margin.value if isinstance(entry, Guardrail) and is_absolute else None
+
+
+def _of_looks(finding: Finding, judged: Judged) -> tuple[AdjustedPart | None, float | None]:
+    """Of a primary of a group-sequential trial: corrected for when it stopped, or the chance to find more."""
+    rule, entry = judged.case.rule, finding.entry
+    if rule.method is not Method.GROUP_SEQUENTIAL or not isinstance(entry, Primary):
+        return None, None
+    contrasts = [look.measured[finding.metric.id, finding.arm.id].contrast for look in judged.looks]
+    if judged.stopped is None:
+        least = finding.sign * finding.in_units(entry.minimum_effect)
+        return None, chance_to_find(rule, judged.looks, contrasts, finding.alpha, least)
+    found = stopped_at(rule, judged.looks, contrasts, finding.alpha)
+    if found is None:
+        return None, None
+    interval = (found.interval.low, found.interval.high)
+    return AdjustedPart(estimate=found.estimate, interval=interval, p_value=found.p_value), None
 
 
 def _pair(interval: Interval | NotEstimable) -> tuple[float, float] | None:
@@ -79,14 +121,11 @@ def _standing(finding: Finding) -> str | None:
 
 
 def _unadjusted(finding: Finding) -> EstimatePart | None:
-    plain = finding.measured.unadjusted
-    if plain is None or isinstance(plain, NotEstimable):
+    plain = finding.plain
+    if not isinstance(plain, Difference):
         return None
-    found = fixed(plain, finding.alpha)
-    if isinstance(found, NotEstimable):
-        return None
-    interval = (found.interval.low, found.interval.high)
-    return EstimatePart(effect=found.effect, standard_error=found.error, interval=interval)
+    interval = (plain.interval.low, plain.interval.high)
+    return EstimatePart(effect=plain.effect, standard_error=plain.error, interval=interval)
 
 
 def _bayes(finding: Finding, contrast: Contrast) -> BayesPart:

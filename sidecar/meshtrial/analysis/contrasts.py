@@ -8,6 +8,7 @@ from operator import add
 from typing import TypeAlias
 
 from meshtrial.analysis.cells import Cells, Clock, summed
+from meshtrial.analysis.early import early_p_value
 from meshtrial.analysis.measured import Measured
 from meshtrial.analysis.strata import Strata
 from meshtrial.plan.inference import Metric, MetricKind
@@ -62,12 +63,23 @@ def measured_of(
         wholes[0].units,
         wholes[1].units,
         sum(c.units * t.units / (c.units + t.units) for _, c, t in parts),
+        values=None if metric.kind is MetricKind.RATIO else _values(parts),
         too_early=_too_early(metric, *wholes),
     )
     if metric.kind is MetricKind.PROPORTION and not metric.covariates:
+        if empty.too_early is not None:
+            empty = replace(empty, early_p=early_p_value(cells, strata.of_cohort(), arms))
         proportions = tuple(Stratum(w, _proportion(c), _proportion(t)) for w, c, t in parts)
         return replace(empty, contrast=_of_proportions(proportions), strata=proportions)
     return _of_means(metric, parts, empty)
+
+
+def _values(parts: Sequence[Arms]) -> tuple[float, float]:
+    """Of control and treatment: the means of their first variable, weighed."""
+    whole = math.fsum(weight for weight, _, _ in parts)
+    control = math.fsum(weight * _mean(c)[1] for weight, c, _ in parts)
+    treatment = math.fsum(weight * _mean(t)[1] for weight, _, t in parts)
+    return control / whole, treatment / whole
 
 
 def _too_early(metric: Metric, control: Joint, treatment: Joint) -> NotEstimable | None:

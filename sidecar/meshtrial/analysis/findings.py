@@ -7,7 +7,11 @@ The two-sided error rates (`alpha`) of the intervals:
 | primary | the plan's, divided by arms and primaries (Bonferroni); with gatekeeping by arms alone |
 | guardrail, to pass | the plan's: a trial ships only if all pass, so that no correction is needed |
 | guardrail, to roll back | the plan's, divided by arms and guardrails: any one of them may do it |
-| secondary | the plan's; their p-values are adjusted by Benjamini and Hochberg's procedure |
+| secondary | the plan's |
+
+p-values of primaries are adjusted by Holm's procedure over arms and primaries, of secondaries by Benjamini
+and Hochberg's. With gatekeeping that of a primary is the largest of its own and the ones before it, of one
+arm, times the number of arms.
 """
 
 import math
@@ -16,6 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from meshtrial.analysis.group_looks import is_futile, latest_look
 from meshtrial.analysis.measured import LookedAt, Measured
 from meshtrial.plan.inference import (
     DecisionRule,
@@ -29,13 +34,10 @@ from meshtrial.plan.inference import (
     Secondary,
 )
 from meshtrial.plan.model import Arm, Experiment
-from meshtrial.stats.contrast import Contrast, Contrasted, difference
+from meshtrial.stats.contrast import Contrast, Contrasted
 from meshtrial.stats.estimate import Comparison, Difference, Interval, NotEstimable
 from meshtrial.stats.fixed import fixed
-from meshtrial.stats.futility import Futility
-from meshtrial.stats.group_sequential import GroupSequential, examine
-from meshtrial.stats.group_sequential import Look as Seen
-from meshtrial.stats.multiplicity import benjamini_hochberg, holm
+from meshtrial.stats.multiplicity import benjamini_hochberg, bonferroni, holm
 from meshtrial.stats.proportion import compare_proportions
 from meshtrial.stats.sequence import confidence_sequence
 from meshtrial.stats.stratified import compare_stratified_proportions
@@ -68,6 +70,8 @@ class Finding:
     harm: Comparison | None
     """Of a guardrail: the same at the error rate at which it rolls back."""
     measured: Measured
+    plain: Comparison | None = None
+    """The comparison without covariates; None where the plan has none."""
     adjusted_p: float | None = None
     """p-value adjusted for the other comparisons of its role; None of a guardrail."""
     futile: bool = False
@@ -112,28 +116,46 @@ def findings_of(experiment: Experiment, looks: Sequence[LookedAt]) -> tuple[Find
     """
     judge = _Judge(experiment, looks)
     rule, arms = experiment.decision, experiment.treatments()
-    shared = len(arms) * (1 if rule.gatekeeping else len(rule.primary))
-    primaries = [judge.primary(entry, arm, rule.alpha / shared) for entry in rule.primary for arm in arms]
+    alpha = rule.alpha
+    primaries = [judge.primary(e, arm, primary_alpha(experiment)) for e in rule.primary for arm in arms]
     several = len(arms) * len(rule.guardrails)
-    guardrails = [
-        judge.guardrail(entry, arm, rule.alpha, rule.alpha / several)
-        for entry in rule.guardrails
-        for arm in arms
-    ]
-    secondaries = [judge.secondary(entry, arm, rule.alpha) for entry in rule.secondary for arm in arms]
-    return (*_adjusted(primaries, holm), *guardrails, *_adjusted(secondaries, benjamini_hochberg))
+    guardrails = [judge.guardrail(e, arm, alpha, alpha / several) for e in rule.guardrails for arm in arms]
+    secondaries = [judge.secondary(e, arm, alpha) for e in rule.secondary for arm in arms]
+    adjusted = _in_order(primaries, len(arms)) if rule.gatekeeping else _adjusted(primaries, holm)
+    return (*adjusted, *guardrails, *_adjusted(secondaries, benjamini_hochberg))
+
+
+def primary_alpha(experiment: Experiment) -> float:
+    """Two-sided error rate of the interval of a primary."""
+    rule = experiment.decision
+    return rule.alpha / (len(experiment.treatments()) * (1 if rule.gatekeeping else len(rule.primary)))
 
 
 def _adjusted(
     findings: Sequence[Finding], procedure: Callable[[Sequence[float]], Sequence[float]]
 ) -> list[Finding]:
-    """With p-values adjusted for each other; what cannot be estimated takes no part."""
-    told = [f.comparison.p_value for f in findings if isinstance(f.comparison, Difference)]
-    adjusted = iter(procedure(told))
-    return [
-        replace(f, adjusted_p=float(next(adjusted))) if isinstance(f.comparison, Difference) else f
-        for f in findings
-    ]
+    """With p-values adjusted for each other; what cannot be estimated was asked all the same, and is 1."""
+    adjusted = procedure([_p_value(finding) for finding in findings])
+    return [_with_p(finding, p) for finding, p in zip(findings, adjusted, strict=True)]
+
+
+def _in_order(primaries: Sequence[Finding], arms: int) -> list[Finding]:
+    """With gatekeeping: of each arm the largest p-value so far, by Bonferroni over the arms."""
+    least: dict[str, float] = {}
+    found = []
+    for finding in primaries:
+        least[finding.arm.id] = max(_p_value(finding), least.get(finding.arm.id, 0.0))
+        found.append(_with_p(finding, bonferroni([least[finding.arm.id]] + [1.0] * (arms - 1))[0]))
+    return found
+
+
+def _p_value(finding: Finding) -> float:
+    return finding.comparison.p_value if isinstance(finding.comparison, Difference) else 1.0
+
+
+def _with_p(finding: Finding, adjusted: float) -> Finding:
+    told = isinstance(finding.comparison, Difference)
+    return replace(finding, adjusted_p=float(adjusted) if told else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +175,7 @@ class _Judge:
         beyond = None
         if least is not None:
             beyond = self._compared(finding, alpha, margin=(finding.sign * least.value, least.scale))
-        futility = self._futility(finding, entry)
-        futile = futility is not None and self._is_futile(finding, alpha, futility)
-        return replace(finding, beyond=beyond, futile=futile)
+        return replace(finding, beyond=beyond, futile=self._is_futile(finding, entry, alpha))
 
     def guardrail(self, entry: Guardrail, arm: Arm, alpha: float, harm_alpha: float) -> Finding:
         finding = self._finding(Role.GUARDRAIL, entry, arm, alpha)
@@ -172,7 +192,11 @@ class _Judge:
     def _finding(self, role: Role, entry: Entry, arm: Arm, alpha: float) -> Finding:
         measured = self.looks[-1].measured[entry.metric.id, arm.id]
         empty = Finding(role, entry, arm, alpha, NotEstimable(""), None, None, measured)
-        return replace(empty, comparison=self._compared(empty, alpha))
+        found = replace(empty, comparison=self._compared(empty, alpha))
+        if not entry.metric.covariates:
+            return found
+        without = [seen.unadjusted or seen.contrast for seen in self._seen(found)]
+        return replace(found, plain=self._told(found, without, alpha))
 
     def _seen(self, finding: Finding) -> list[Measured]:
         return [look.measured[finding.metric.id, finding.arm.id] for look in self.looks]
@@ -180,57 +204,42 @@ class _Judge:
     def _compared(
         self, finding: Finding, alpha: float, margin: tuple[float, Scale] | None = None
     ) -> Comparison:
-        """By the plan's method, the effect or what it is beyond a margin."""
-        measured = finding.measured
+        """The effect, or what it is beyond a margin."""
         moved = [_beyond(m.contrast, margin) for m in self._seen(finding)]
+        return self._told(finding, moved, alpha, margin)
+
+    def _told(
+        self,
+        finding: Finding,
+        contrasts: Sequence[Contrasted],
+        alpha: float,
+        margin: tuple[float, Scale] | None = None,
+    ) -> Comparison:
+        """By the plan's method."""
+        measured = finding.measured
         match self.rule.method:
             case Method.FIXED:
-                return _fixed(measured, moved[-1], alpha, margin)
+                return _fixed(measured, contrasts[-1], alpha, margin)
             case Method.SEQUENTIAL:
                 if measured.too_early is not None:
                     return measured.too_early
-                return confidence_sequence(moved[-1], alpha, self._tuned_for(finding.arm), measured.time)
+                tuned_for = self._tuned_for(finding.arm)
+                return confidence_sequence(contrasts[-1], alpha, tuned_for, measured.time)
             case Method.GROUP_SEQUENTIAL:
-                return self._at_look(moved, alpha)
+                return latest_look(self.rule, self.looks, contrasts, alpha)
+
+    def _is_futile(self, finding: Finding, entry: Primary, alpha: float) -> bool:
+        if isinstance(finding.measured.contrast, NotEstimable):
+            return False
+        effect = finding.sign * finding.in_units(entry.minimum_effect)
+        contrasts = [measured.contrast for measured in self._seen(finding)]
+        return is_futile(self.rule, self.looks, contrasts, alpha, effect)
 
     def _tuned_for(self, arm: Arm) -> float:
         """`Measured.time` with the planned units: where the confidence sequence is narrowest."""
         experiment = self.experiment
         s0, s1 = (float(experiment.share(a)) for a in (experiment.control, arm))
         return max(1.0, self.rule.planned_units * (s0 * s1 / (s0 + s1) if s0 and s1 else 0.25))
-
-    def _group_sequential(self, alpha: float, futility: Futility | None = None) -> GroupSequential:
-        rule = self.rule
-        if rule.boundary is None or rule.looks is None:
-            raise TypeError("a group-sequential rule has looks and a boundary")
-        return GroupSequential(alpha, rule.boundary, rule.looks.shares, futility)
-
-    def _at_look(self, contrasts: Sequence[Contrasted], alpha: float) -> Comparison:
-        seen = [Seen(c, look.look.share) for c, look in zip(contrasts, self.looks, strict=True)]
-        latest, contrast = examine(self._group_sequential(alpha), seen)[-1], contrasts[-1]
-        if isinstance(contrast, NotEstimable):
-            return contrast
-        if isinstance(latest, NotEstimable):
-            return latest
-        if math.isinf(latest.critical):
-            return NotEstimable(
-                "next to no alpha is spent at so early a look, so nothing could be told by it"
-            )
-        return difference(contrast, latest.critical, latest.p_value)
-
-    def _futility(self, finding: Finding, entry: Primary) -> Futility | None:
-        boundary, contrast = self.rule.futility, finding.measured.contrast
-        if boundary is None or isinstance(contrast, NotEstimable):
-            return None
-        effect = finding.sign * finding.in_units(entry.minimum_effect)
-        return Futility(boundary, self.rule.power, effect) if effect else None
-
-    def _is_futile(self, finding: Finding, alpha: float, futility: Futility) -> bool:
-        rule = self._group_sequential(alpha, futility)
-        contrasts = [measured.contrast for measured in self._seen(finding)]
-        seen = [Seen(c, look.look.share) for c, look in zip(contrasts, self.looks, strict=True)]
-        latest = examine(rule, seen)[-1]
-        return not isinstance(latest, NotEstimable) and latest.futile and not self.looks[-1].look.last
 
 
 def _beyond(contrast: Contrasted, margin: tuple[float, Scale] | None) -> Contrasted:

@@ -1,7 +1,7 @@
 """Looks and health -> the judgement of a trial, look by look; pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from meshtrial.analysis.decision import Case, Ruling, Verdict, decide_trial
@@ -9,7 +9,7 @@ from meshtrial.analysis.findings import Finding, findings_of
 from meshtrial.analysis.gathered import Gathered
 from meshtrial.analysis.measured import LookedAt
 from meshtrial.analysis.signs import Signs
-from meshtrial.analysis.timeline import Timeline
+from meshtrial.analysis.timeline import Look, Timeline
 from meshtrial.plan.inference import DecisionRule, Method
 from meshtrial.plan.model import Experiment
 
@@ -21,46 +21,75 @@ class Judged:
     """What a report says of a trial, but for how it says it."""
 
     verdict: Verdict
-    findings: tuple[Finding, ...]
-    """By the look that the verdict stands on, or the latest; empty where there is none."""
+    case: Case
+    """What the verdict stands on: by the look that decided, or the latest."""
     looks: tuple[LookedAt, ...]
     """Those that count: up to the one at which the trial stopped."""
-    withheld: str | None
-    """Why no look may decide; None where one does."""
+    stopped: Look | None
+    """The look that ended the trial: it decided, or was the last one; None while the trial goes on."""
 
     @property
     def look(self) -> LookedAt | None:
         """The look that everything is by."""
         return self.looks[-1] if self.looks else None
 
+    @property
+    def cut(self) -> int | None:
+        """Where a trial that is over was cut, nanoseconds since 1970; a sequential one is never over."""
+        is_over = self.stopped is not None and self.case.rule.method is not Method.SEQUENTIAL
+        return self.stopped.cut if self.stopped is not None and is_over else None
 
-def judge(
-    experiment: Experiment,
-    timeline: Timeline,
-    looks: Sequence[LookedAt],
-    unhealthy: tuple[str, ...],
-    reason: str,
-) -> Judged:
+    def with_health(self, unhealthy: tuple[str, ...]) -> "Judged":
+        """The same trial with the health checks that failed, as sentences: it may have another verdict."""
+        case = replace(self.case, unhealthy=unhealthy)
+        return replace(self, verdict=decide_trial(case), case=case)
+
+
+def judge(experiment: Experiment, timeline: Timeline, looks: Sequence[LookedAt], reason: str) -> Judged:
     """Judge each look in turn by what was known then; the first that does not say wait is the last.
 
     Args:
         experiment: Its rule decides.
         timeline: When looks were taken.
         looks: What was measured at each of them.
-        unhealthy: Failed health checks, as sentences.
         reason: Why there is no look, should there be none.
     """
     rule = experiment.decision
     if not looks:
-        verdict = decide_trial(Case(rule, unhealthy, reason, (), old_enough=False, last=False))
-        return Judged(verdict, (), (), reason)
+        case = Case(rule, (), reason, (), old_enough=False, last=False)
+        return Judged(decide_trial(case), case, (), None)
     for count, looked in enumerate(looks, 1):
         findings = findings_of(experiment, looks[:count])
-        old_enough = _is_old_enough(timeline, rule, looked)
-        verdict = decide_trial(Case(rule, unhealthy, None, findings, old_enough, looked.look.last))
-        if count == len(looks) or verdict.decision not in {Ruling.WAIT, Ruling.UNHEALTHY}:
-            return Judged(verdict, findings, tuple(looks[:count]), None)
+        case = Case(rule, (), None, findings, _is_old_enough(timeline, rule, looked), looked.look.last)
+        verdict = decide_trial(case)
+        goes_on = verdict.decision is Ruling.WAIT and not looked.look.last
+        if count == len(looks) or not goes_on:
+            return Judged(verdict, case, tuple(looks[:count]), None if goes_on else looked.look)
     raise AssertionError("the last look always returns")
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What units that may not be looked at yet would say: it decides nothing."""
+
+    look: LookedAt
+    findings: tuple[Finding, ...]
+    """By plain intervals of one look, which hold for whoever looks once."""
+
+
+def peek_cut(judged: Judged, timeline: Timeline) -> int | None:
+    """Where a peek is cut, with units that are final and in no look yet; None where there are none."""
+    seen = judged.look.look.cut if judged.look is not None else timeline.started
+    hidden = seen is not None and seen < timeline.closed
+    if judged.case.rule.method is Method.SEQUENTIAL or judged.stopped is not None or not hidden:
+        return None
+    return timeline.closed
+
+
+def peek_at(experiment: Experiment, look: LookedAt) -> Peek:
+    """What one look outside of the plan would say."""
+    once = replace(experiment.decision, method=Method.FIXED, looks=None, boundary=None, futility=None)
+    return Peek(look, findings_of(replace(experiment, decision=once), [look]))
 
 
 def _is_old_enough(timeline: Timeline, rule: DecisionRule, looked: LookedAt) -> bool:

@@ -15,7 +15,7 @@ class Measured:
     """One metric of one arm beside control, at one look."""
 
     contrast: Contrasted
-    """With the plan's covariates, if it has any."""
+    """With the plan's covariates, if it has any. Every value is weighed over strata as the effect is."""
     control_units: int
     treatment_units: int
     time: float
@@ -28,6 +28,11 @@ class Measured:
     """Of a proportion without covariates: what a fixed look's interval is made of."""
     too_early: NotEstimable | None = None
     """Why no sequential method may look yet."""
+    early_p: float | None = None
+    """Of a proportion that is too early for one: an always-valid p-value of no effect, by safe e-values."""
+    values: tuple[float, float] | None = None
+    """Of control and treatment, also where nothing varies, so that there is no contrast; None of a ratio, a
+    quantile, groups and switchbacks."""
     p_value: float | None = None
     """Two-sided, where the design has a test of its own: a switchback's re-randomisation."""
 

@@ -1,16 +1,18 @@
 """Analysis -> Report: what was found, in the words of the document (`analysis.report_parts`)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import duckdb
 
+from meshtrial.analysis.amendments import Form, amendments_of
 from meshtrial.analysis.cells import Key
-from meshtrial.analysis.compared import comparison_part
-from meshtrial.analysis.findings import Entry, Finding
-from meshtrial.analysis.judged import Judged
+from meshtrial.analysis.compared import comparison_part, withheld_part
+from meshtrial.analysis.findings import Entry, Finding, primary_alpha
 from meshtrial.analysis.report_parts import (
     SCHEMA_VERSION,
+    AmendmentPart,
     ArmPart,
     ArmValue,
     CohortPart,
@@ -23,6 +25,7 @@ from meshtrial.analysis.report_parts import (
     VerdictPart,
 )
 from meshtrial.analysis.trial import Analysis, analyse
+from meshtrial.plan.inference import Boundary, Metric, Primary
 from meshtrial.plan.model import Arm, Experiment, Plan
 from meshtrial.stats.contrast import Contrast
 from meshtrial.store.engine import DuckDB
@@ -46,13 +49,17 @@ def make_report(
 def report_of(analysis: Analysis, now: int) -> Report:
     """The document of an analysis made at `now`, nanoseconds since 1970."""
     verdict = analysis.judged.verdict
+    amendments = _amendments(analysis, now)
     return Report(
         schema=SCHEMA_VERSION,
         experiment=analysis.experiment.id,
         plan=analysis.plan.digest,
         as_of=_rfc3339(now),
         verdict=VerdictPart(
-            decision=verdict.decision.value, arm=verdict.arm, reasons=verdict.reasons, rule=verdict.rule
+            decision=verdict.decision.value,
+            arm=verdict.arm,
+            reasons=(*verdict.reasons, *_amended(amendments)),
+            rule=verdict.rule,
         ),
         progress=_progress(analysis),
         method=_method(analysis.experiment),
@@ -60,21 +67,45 @@ def report_of(analysis: Analysis, now: int) -> Report:
             HealthPart(check=c.check, passed=c.passed, p_value=c.p_value, detail=c.detail)
             for c in analysis.health
         ),
-        amendments=(),
+        amendments=amendments,
         arms=tuple(_arm(arm, analysis) for arm in analysis.experiment.arms),
-        metrics=_metrics(analysis),
+        metrics=tuple(_metric(entry, analysis) for entry in _entries(analysis.experiment)),
     )
+
+
+def _amendments(analysis: Analysis, now: int) -> tuple[AmendmentPart, ...]:
+    """Changes of the rule since the first exposure that is compared."""
+    phases = analysis.phases
+    begun = min((key.period for key in analysis.gathered.exposed if key.phase in phases), default=None)
+    if begun is None:
+        return ()
+    forms = [
+        Form(entry.since, entry.plan, entry.experiment.decision)
+        for entry in analysis.history.entries
+        if entry.phase in phases
+    ]
+    forms.append(Form(now, analysis.plan.digest, analysis.experiment.decision))
+    return tuple(
+        AmendmentPart(at=_rfc3339(amendment.at), plan=amendment.plan, changed=amendment.changed)
+        for amendment in amendments_of(forms, begun + analysis.clock.period)
+    )
+
+
+def _amended(amendments: Sequence[AmendmentPart]) -> tuple[str, ...]:
+    if not amendments:
+        return ()
+    changed = sorted({name for amendment in amendments for name in amendment.changed})
+    return (f"amended after the first exposure, and judged by the present plan: {', '.join(changed)}",)
 
 
 def _progress(analysis: Analysis) -> ProgressPart:
     timeline, judged = analysis.timeline, analysis.judged
-    closed = (n for key, n in analysis.gathered.analysed.items() if key.period < timeline.closed)
-    decided = judged.look if judged.look is not None and judged.verdict.decision != "wait" else None
+    closed = (n for key, n in analysis.counted.items() if key.period < timeline.closed)
     return ProgressPart(
         started=None if timeline.started is None else _rfc3339(timeline.started),
         closed_units=sum(closed),
         planned_units=analysis.experiment.decision.planned_units,
-        decided_at=None if decided is None else _rfc3339(decided.look.taken),
+        decided_at=None if judged.stopped is None else _rfc3339(judged.stopped.taken),
         looks=tuple(
             LookPart(
                 cut=_rfc3339(looked.look.cut), taken=_rfc3339(looked.look.taken), share=looked.look.share
@@ -94,14 +125,19 @@ def _method(experiment: Experiment) -> MethodPart:
         unit=unit.kind,
         randomised=randomised,
         lateness_seconds=rule.lateness,
+        gatekeeping=rule.gatekeeping,
+        boundary=None if rule.boundary is None else _boundary(rule.boundary),
         version=version("meshtrial"),
     )
 
 
+def _boundary(boundary: Boundary) -> str:
+    words = [boundary.shape.value, *([] if boundary.parameter is None else [f"{boundary.parameter:g}"])]
+    return f"{' '.join(words)}, {'spending' if boundary.spending else 'exact'}"
+
+
 def _arm(arm: Arm, analysis: Analysis) -> ArmPart:
-    experiment = analysis.experiment
-    judged = analysis.judged
-    cut = judged.look.look.cut if judged.look is not None and judged.look.look.last else None
+    experiment, cut = analysis.experiment, analysis.judged.cut
 
     def units(counts: dict[Key, int], cohort: str | None = None) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -128,56 +164,55 @@ def _arm(arm: Arm, analysis: Analysis) -> ArmPart:
     )
 
 
-def _metrics(analysis: Analysis) -> tuple[MetricPart, ...]:
-    shown: Judged = analysis.peek or analysis.judged
-    withheld = analysis.judged.withheld
-    findings = shown.findings
-    rule = analysis.experiment.decision
-    parts = []
-    entries: list[Entry] = [*rule.primary, *rule.guardrails, *rule.secondary]
-    for entry in entries:
-        own = [finding for finding in findings if finding.entry is entry]
-        parts.append(
-            MetricPart(
-                metric=entry.metric.id,
-                role=type(entry).__name__.lower(),
-                kind=entry.metric.kind.value,
-                direction=None if entry.direction is None else entry.direction.value,
-                cap=_cap(analysis, entry.metric.id),
-                arms=_values(analysis.experiment, own),
-                comparisons=tuple(comparison_part(finding, withheld) for finding in own),
-            )
+def _entries(experiment: Experiment) -> tuple[Entry, ...]:
+    rule = experiment.decision
+    return (*rule.primary, *rule.guardrails, *rule.secondary)
+
+
+def _metric(entry: Entry, analysis: Analysis) -> MetricPart:
+    experiment, judged, peek = analysis.experiment, analysis.judged, analysis.peek
+    found = [f for f in (peek.findings if peek else judged.case.findings) if f.entry is entry]
+    if peek:
+        withheld = judged.case.withheld or "the next look is not due yet"
+        comparisons = tuple(comparison_part(finding, judged, withheld) for finding in found)
+    elif judged.case.withheld is not None:
+        alpha = primary_alpha(experiment) if isinstance(entry, Primary) else experiment.decision.alpha
+        comparisons = tuple(
+            withheld_part(entry, arm, alpha, judged.case.withheld) for arm in experiment.treatments()
         )
-    return tuple(parts)
+    else:
+        comparisons = tuple(comparison_part(finding, judged) for finding in found)
+    return MetricPart(
+        metric=entry.metric.id,
+        role=type(entry).__name__.lower(),
+        kind=entry.metric.kind.value,
+        direction=None if entry.direction is None else entry.direction.value,
+        cap=_cap(entry.metric, analysis),
+        arms=_values(experiment, found),
+        comparisons=comparisons,
+    )
 
 
-def _cap(analysis: Analysis, metric_id: str) -> float | None:
-    cap = next(m.cap for m in analysis.experiment.decision.metrics() if m.id == metric_id)
-    if cap is None or not cap.is_share:
-        return cap.value if cap else None
-    return analysis.gathered.caps.get(metric_id)
+def _cap(metric: Metric, analysis: Analysis) -> float | None:
+    if metric.cap is None or not metric.cap.is_share:
+        return metric.cap.value if metric.cap else None
+    return analysis.gathered.caps.get(metric.id)
 
 
-def _values(experiment: Experiment, findings: list[Finding]) -> tuple[ArmValue, ...]:
-    values: dict[str, ArmValue] = {}
-    for finding in findings:
-        contrast, measured = finding.measured.contrast, finding.measured
-        told = contrast if isinstance(contrast, Contrast) else None
-        values.setdefault(
-            experiment.control.id,
-            ArmValue(
-                arm=experiment.control.id,
-                units=measured.control_units,
-                value=told.control if told else None,
-            ),
-        )
-        values[finding.arm.id] = ArmValue(
-            arm=finding.arm.id,
-            units=measured.treatment_units,
-            value=told.treatment if told else None,
-        )
-    empty = (ArmValue(arm=arm.id, units=0, value=None) for arm in experiment.arms)
-    return tuple(values.get(value.arm, value) for value in empty)
+def _values(experiment: Experiment, findings: Sequence[Finding]) -> tuple[ArmValue, ...]:
+    """Of control what stands beside the first of the other arms: of each its own days and cohorts count."""
+    values = {arm.id: ArmValue(arm=arm.id, units=0, value=None) for arm in experiment.arms}
+    for finding in reversed(findings):
+        measured = finding.measured
+        contrast = measured.contrast
+        told = (contrast.control, contrast.treatment) if isinstance(contrast, Contrast) else measured.values
+        control, treatment = told or (None, None)
+        for arm, units, value in (
+            (experiment.control.id, measured.control_units, control),
+            (finding.arm.id, measured.treatment_units, treatment),
+        ):
+            values[arm] = ArmValue(arm=arm, units=units, value=value)
+    return tuple(values.values())
 
 
 def _rfc3339(nanoseconds: int) -> str:

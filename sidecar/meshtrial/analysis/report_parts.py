@@ -108,9 +108,11 @@ class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
     standard_error: float | None
     interval: tuple[float, float] | None
     p_value: float | None
-    """Of no effect, by the plan's method: always valid where that is sequential."""
+    """Of no effect, by the plan's method: always valid where that is sequential. A proportion that is too
+    early for an interval of a sequential trial has one by itself, of safe e-values."""
     adjusted_p_value: float | None
-    """Holm's over primaries and arms, Benjamini and Hochberg's over secondaries; null of guardrails."""
+    """Holm's over primaries and arms, with gatekeeping the largest of the primaries so far times the arms;
+    Benjamini and Hochberg's over secondaries; null of guardrails."""
     relative: float | None
     """The effect as a share of control's value, with its sign: of a negative control, up is negative."""
     relative_interval: tuple[float, float] | None
@@ -125,13 +127,16 @@ class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
     within_margin: bool | None
     """Of a guardrail: whether the arm is shown to be worse by less than the margin."""
     unadjusted: EstimatePart | None
-    """Without covariates, where the metric has some."""
+    """Without covariates, where the metric has some; by the same method."""
     variance_removed: float | None
     """By the covariates, as a share."""
+    not_adjusted: str | None
+    """Why covariates were not used, where the metric has some."""
     stopped: AdjustedPart | None
-    """Of a group-sequential trial that stopped."""
+    """Of a primary of a group-sequential trial that stopped; null where it had crossed its bound before."""
     conditional_power: float | None
-    """Of a group-sequential trial that goes on: chance to find the minimum effect, were it true."""
+    """Of a primary of a group-sequential trial that goes on: the chance that a later look finds the minimum
+    effect, were it true, in view of the looks so far."""
     bayes: BayesPart | None
     withheld: str | None
     """Why there is no look, or none yet; with numbers beside it, they are a peek and decide nothing."""
@@ -170,10 +175,10 @@ class ProgressPart(msgspec.Struct, frozen=True, kw_only=True):
     started: str | None
     """First exposure, RFC 3339."""
     closed_units: int
-    """Units whose windows have closed."""
+    """Units whose windows have closed, in phases and cohorts that have arms to compare."""
     planned_units: int
     decided_at: str | None
-    """When the look that decided was taken, RFC 3339."""
+    """When the look that ended the trial was taken, RFC 3339: it decided, or was the last one."""
     looks: tuple[LookPart, ...]
 
 
@@ -194,12 +199,17 @@ class MethodPart(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     """fixed, group_sequential or sequential."""
     alpha: float
+    """Two-sided error rate over all primaries and arms."""
     power: float
     unit: str
     """Kind of the unit that is counted."""
     randomised: str
     """unit, group or switchback."""
     lateness_seconds: int
+    gatekeeping: bool
+    """Whether primaries are tested in order, each at the alpha of all."""
+    boundary: str | None
+    """How a group-sequential trial shares out alpha over its looks."""
     version: str
     """Of meshtrial."""
 

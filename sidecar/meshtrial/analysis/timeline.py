@@ -6,6 +6,7 @@ are final, `closing` after the cut. Counts and the clock alone decide when, neve
 
 import math
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -26,6 +27,9 @@ class Look:
     share: float
     """Of the planned units of all arms, 0..1; 1 at the last look."""
     last: bool
+    """Whether planned size and minimum duration end the trial with it; never of a sequential trial."""
+    number: int = 0
+    """Of looks at shares of the planned units: which one, from 0; the last of those that fall together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,6 @@ class Timeline:
     """Units first exposed before are final now."""
     looks: tuple[Look, ...]
     """Taken already, in order. Of a sequential trial one: now."""
-    ended: bool
-    """Whether planned size and minimum duration are both reached by what is final now."""
 
 
 def timeline_of(counts: Counts, rule: DecisionRule, clock: Clock, now: int) -> Timeline:
@@ -55,19 +57,19 @@ def timeline_of(counts: Counts, rule: DecisionRule, clock: Clock, now: int) -> T
     closed = (now - closing) - (now - closing) % clock.period
     growth = _Growth.of(counts, rule, clock)
     if growth is None:
-        return Timeline(None, closed, (), ended=False)
+        return Timeline(None, closed, ())
     end = growth.end()
     if rule.method is Method.SEQUENTIAL:
-        cuts = {closed}
+        cuts = {closed: 0}
     else:
-        last = closed if end is None else min(closed, end)
-        cuts = {cut for cut in growth.planned_cuts(last) if cut <= last} | ({end} if end else set())
-    looks = [
-        Look(cut, cut + closing, 1.0 if cut == end else growth.share(cut), cut == end)
-        for cut in sorted(cuts)
-        if growth.started < cut <= closed
-    ]
-    return Timeline(growth.started, closed, tuple(looks), end is not None and end <= closed)
+        cuts = growth.planned_cuts(closed if end is None else min(closed, end))
+        cuts |= {end: growth.last_number(cuts)} if end else {}
+    looks = []
+    for cut, number in sorted(cuts.items()):
+        if growth.started < cut <= closed:
+            last = cut == end and rule.method is not Method.SEQUENTIAL
+            looks.append(Look(cut, cut + closing, 1.0 if last else growth.share(cut), last, number))
+    return Timeline(growth.started, closed, tuple(looks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +116,25 @@ class _Growth:
         full = self.at_size(self.rule.planned_units)
         return None if full is None else max(full, self.at_age(self.rule.minimum_duration))
 
-    def planned_cuts(self, last: int) -> list[int]:
-        """All looks up to a cut but the one that ends the trial; none before the minimum duration."""
+    def planned_cuts(self, until: int) -> dict[int, int]:
+        """All looks up to a cut, with their numbers; none before the minimum duration."""
         rule, oldest = self.rule, self.at_age(self.rule.minimum_duration)
+        cuts: dict[int, int] = {}
         if rule.looks is None:
-            return []
+            return cuts
         if rule.looks.every is None:
-            shares = (self.at_size(math.ceil(share * rule.planned_units)) for share in rule.looks.shares)
-            return [max(cut, oldest) for cut in shares if cut is not None]
-        cuts: list[int] = []
-        while (cut := max(oldest, self.at_age((len(cuts) + 1) * rule.looks.every))) <= last:
-            cuts.append(cut)
+            for number, share in enumerate(rule.looks.shares):
+                cut = self.at_size(math.ceil(share * rule.planned_units))
+                if cut is not None and max(cut, oldest) <= until:
+                    cuts[max(cut, oldest)] = number
+            return cuts
+        age = rule.looks.every
+        while (cut := max(oldest, self.at_age(age))) <= until:
+            cuts[cut] = len(cuts)
+            age += rule.looks.every
         return cuts
+
+    def last_number(self, cuts: Mapping[int, int]) -> int:
+        """The number of the look that ends the trial, given the others."""
+        looks = self.rule.looks
+        return len(looks.shares) - 1 if looks is not None and looks.shares else len(cuts)

@@ -8,12 +8,12 @@
 
 from dataclasses import dataclass
 
-from meshtrial.analysis.cells import Clock, clock_of
+from meshtrial.analysis.cells import Clock, Counts, Key, clock_of
 from meshtrial.analysis.eligible import eligible
 from meshtrial.analysis.gathered import Gathered, gather_cells, keep_units
 from meshtrial.analysis.health import Check, Patient, check_health
 from meshtrial.analysis.history import History, documents_query, history_of, phases_query
-from meshtrial.analysis.judged import Judged, judge, nobody, withheld_by
+from meshtrial.analysis.judged import Judged, Peek, judge, nobody, peek_at, peek_cut, withheld_by
 from meshtrial.analysis.measure import measure
 from meshtrial.analysis.signs import Signs, read_signs
 from meshtrial.analysis.timeline import Look, Timeline, timeline_of
@@ -31,11 +31,13 @@ class Analysis:
     clock: Clock
     history: History
     gathered: Gathered
+    counted: Counts
+    """Units analysed that count towards the planned size."""
     timeline: Timeline
     signs: Signs
     health: tuple[Check, ...]
     judged: Judged
-    peek: Judged | None
+    peek: Peek | None
     """What the units closed by now would say, where no look may; None unless it was asked for."""
 
     @property
@@ -69,18 +71,39 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
         compared = tuple(row for row in compared if row.phase == experiment.phase)
     keep_units(engine, trial, compared)
     gathered = gather_cells(engine, trial)
-    timeline = timeline_of(gathered.analysed, rule, clock, now)
+    counted = counted_of(history, experiment, gathered.analysed)
+    timeline = timeline_of(counted, rule, clock, now)
     looks = tuple(measure(engine, trial, gathered, look, clock) for look in timeline.looks)
     signs = read_signs(engine, trial)
-    stopped = looks[-1].look.cut if looks and looks[-1].look.last else None
-    health = check_health(Patient(experiment, history, gathered, signs, looks, stopped))
-    unhealthy = tuple(f"{check.check}: {check.detail}" for check in health if check.passed is False)
-    closed = sum(units for key, units in gathered.analysed.items() if key.period < timeline.closed)
+    closed = sum(units for key, units in counted.items() if key.period < timeline.closed)
     withheld = withheld_by(timeline, rule, nobody(experiment, gathered, signs), closed)
-    judged = judge(experiment, timeline, looks, unhealthy, withheld)
+    judged = judge(experiment, timeline, looks, withheld)
+    health = check_health(Patient(experiment, history, gathered, signs, judged.looks, judged.cut))
+    judged = judged.with_health(
+        tuple(f"{check.check}: {check.detail}" for check in health if check.passed is False)
+    )
     peeked = None
-    if peek and not looks and closed:
-        look = Look(timeline.closed, now, min(1.0, closed / rule.planned_units), last=False)
-        looked = measure(engine, trial, gathered, look, clock)
-        peeked = judge(experiment, timeline, [looked], unhealthy, "")
-    return Analysis(plan, experiment, clock, history, gathered, timeline, signs, health, judged, peeked)
+    if peek and (cut := peek_cut(judged, timeline)) is not None:
+        look = Look(cut, now, min(1.0, closed / rule.planned_units), last=False)
+        peeked = peek_at(experiment, measure(engine, trial, gathered, look, clock))
+    return Analysis(
+        plan, experiment, clock, history, gathered, counted, timeline, signs, health, judged, peeked
+    )
+
+
+def counted_of(history: History, present: Experiment, analysed: Counts) -> Counts:
+    """Units of phases and cohorts in which there is something to compare: control and another arm.
+
+    The plan decides, not the units met, so that units of the past never begin to count.
+    """
+    forms = {entry.phase: entry.experiment for entry in history.entries} | {present.phase: present}
+
+    def is_compared(key: Key) -> bool:
+        form = forms.get(key.phase, present)
+        if key.cohort not in {split.id for split in form.splits}:
+            return False
+        arms = [form.control, *form.treatments()]
+        control, *others = (form.share(arm, key.cohort) for arm in arms)
+        return control > 0 and max(others) > 0
+
+    return {key: units for key, units in analysed.items() if is_compared(key)}
