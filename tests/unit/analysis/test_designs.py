@@ -12,9 +12,7 @@ from plan_texts import RANK
 from trial_rows import Trial, nanoseconds
 
 BY_USER = "unit: {header: x-user-id}"
-ONE = RANK.replace(
-    "      minimum_duration: 1s\n", "      minimum_duration: 1s\n      lateness: 0s\n"
-).replace("        - {metric: revenue, direction: up, minimum_effect: 5% relative}\n", "")
+ONE = RANK.replace("        - {metric: revenue, direction: up, minimum_effect: 5% relative}\n", "")
 STORES = load(
     ONE.replace(BY_USER, "unit: {group: {header: x-store}, members: {header: x-user-id}}"), "p.yaml"
 )
