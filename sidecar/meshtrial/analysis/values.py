@@ -33,7 +33,9 @@ def events_of(trial: Trial, wanted: Iterable[Events]) -> str:
         either.append(f"(e.SpanName = 'meshtrial.outcome' AND e.Outcome IN ({named}))")
     if any(events.outcome is None for events in wanted):
         experiment = quoted(trial.experiment.id)
-        either.append(f"(e.SpanName = 'meshtrial.request' AND e.Experiment = {experiment})")
+        # A later hop's request is a part of the first one's; a tester's is nobody's.
+        own = "coalesce(e.Reason, '') NOT IN ('carried', 'targeting_match')"
+        either.append(f"(e.SpanName = 'meshtrial.request' AND e.Experiment = {experiment} AND {own})")
     return f"{kind} AND ({' OR '.join(either)})"
 
 
