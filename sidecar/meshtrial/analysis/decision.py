@@ -8,7 +8,8 @@
 | an arm is worse in a primary, and better in none | keep_control |
 | the minimum duration is not reached (`sequential`) | wait |
 | an arm is better in a primary, perhaps by the minimum effect, worse in none, within every margin | ship |
-| an arm is better in a primary, but worse in another, or not shown to be within every margin | review |
+| an arm is better in a primary, and every arm is worse in some other | review |
+| at the last look an arm is better in a primary, but worse in another or not shown within a margin | review |
 | a primary cannot be estimated | wait |
 | no arm can have the minimum effect any more, or all are futile | keep_control |
 | more looks are to come | wait |
@@ -28,7 +29,7 @@ from enum import StrEnum
 
 from meshtrial.analysis.findings import Finding, Role
 from meshtrial.analysis.numbers import shown_effect, shown_interval
-from meshtrial.plan.inference import DecisionRule, Guardrail, Method, Primary
+from meshtrial.plan.inference import DecisionRule, Guardrail, Primary
 from meshtrial.stats.estimate import Difference, Interval, NotEstimable
 
 
@@ -182,9 +183,12 @@ def _gain(finding: Finding) -> float:
 
 
 def _mixed(case: Case) -> Verdict | None:
-    if not case.last and case.rule.method is not Method.FIXED:
+    """While looks are to come, only what they cannot mend: every arm is worse in some primary."""
+    arms = case.arms()
+    settled = all(any(is_worse(f) for f in case.primaries(arm)) for arm in arms)
+    if not case.last and not settled:
         return None
-    for arm in case.arms():
+    for arm in arms:
         if passing(case, arm):
             return Verdict(Ruling.REVIEW, _all_told(case, arm), arm)
     return None
