@@ -8,14 +8,17 @@
 
 from dataclasses import dataclass
 
+from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Clock, Counts, Key, clock_of
 from meshtrial.analysis.eligible import eligible
 from meshtrial.analysis.gathered import Gathered, gather_cells, keep_units
-from meshtrial.analysis.health import Check, Patient, check_health
+from meshtrial.analysis.health import check_health
+from meshtrial.analysis.health_check import Check, Patient
 from meshtrial.analysis.history import History, documents_query, history_of, phases_query
 from meshtrial.analysis.judged import Judged, Peek, judge, nobody, peek_at, peek_cut, withheld_by
 from meshtrial.analysis.measure import measure
 from meshtrial.analysis.signs import Signs, read_signs
+from meshtrial.analysis.signs_losses import read_losses
 from meshtrial.analysis.timeline import Look, Timeline, timeline_of
 from meshtrial.analysis.units import Trial
 from meshtrial.plan.model import Experiment, Plan
@@ -78,7 +81,8 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
     closed = sum(units for key, units in counted.items() if key.period < timeline.closed)
     withheld = withheld_by(timeline, rule, nobody(experiment, gathered, signs), closed)
     judged = judge(experiment, timeline, looks, withheld)
-    health = check_health(Patient(experiment, history, gathered, signs, judged.looks, judged.cut))
+    losses = read_losses(engine, trial, Bounds(judged.cut, timeline.closed, now))
+    health = check_health(Patient(experiment, history, gathered, signs, losses, judged.looks, clock))
     judged = judged.with_health(
         tuple(f"{check.check}: {check.detail}" for check in health if check.passed is False)
     )

@@ -155,7 +155,7 @@ def test_sample_ratio_of_groups_counts_groups() -> None:
 def test_a_member_of_two_groups_counts_in_each_of_them() -> None:
     rows = stores()
     for store in range(100, 160):
-        rows.expose(0, "v2", 10, Group=store)
+        rows.expose(0, "v2", 0, Group=store)
 
     assert check(judged(rows, STORES), "sample_ratio").detail.startswith("v2 80 groups")
 

@@ -152,7 +152,7 @@ def test_two_pseudonym_keys_make_it_unhealthy() -> None:
     rows.expose(1001, "v2", 0, KeyId="second")
 
     [reason] = judged(rows).verdict.reasons
-    assert reason == "one_key: pseudonyms were made with several keys: first, second"
+    assert reason.startswith("one_key: pseudonyms were made with several keys: first, second; ")
 
 
 def test_a_lopsided_split_has_no_verdict() -> None:

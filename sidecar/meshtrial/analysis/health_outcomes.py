@@ -1,0 +1,166 @@
+"""Health of outcomes: those that join no unit, that one arm loses more of, or that stopped coming; pure."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
+
+from meshtrial.analysis.cells import Key
+from meshtrial.analysis.health_check import ALARM, Check, Patient, by_place, moment, shares
+from meshtrial.analysis.signs import Signs, Stray
+from meshtrial.analysis.signs_outcomes import Asked, Kept
+from meshtrial.plan.inference import Events, Metric
+from meshtrial.stats.estimate import NotEstimable
+from meshtrial.stats.loss import Losses, equal_loss
+from meshtrial.stats.multiplicity import holm
+
+EXPECTED_IN_A_GAP = 50
+"""Outcomes that new units should have had by the rate of all others: none at all is no chance then."""
+
+
+def outcomes_join(patient: Patient) -> Check | None:
+    """Outcomes that no unit's value holds: said, not judged."""
+    strays, dropped = patient.signs.stray, patient.losses.dropped
+    if not strays and not patient.losses.outcomes.kept:
+        return None
+    metrics = {metric.id: metric for metric in patient.experiment.decision.metrics()}
+    notes = [note for name, stray in strays.items() if (note := _strays(metrics[name], stray, patient.signs))]
+    notes += [
+        f"{_named(one)}: {between:,} units have one after the exposure and before the window, where it does"
+        " not count"
+        for one, kept in patient.losses.outcomes.kept.items()
+        if (between := sum(part.between for part in kept.values()))
+    ]
+    notes += [
+        f"{count:,} of `{events.outcome}` have a field `{events.field}` that is no number within 1e100,"
+        " taken as 0"
+        for events, count in dropped.not_numbers.items()
+    ]
+    notes += [f"{count:,} {_WHY[why]}" for why, count in sorted(dropped.outcomes.items()) if why in _WHY]
+    if dropped.outcomes_ahead:
+        notes.append(
+            f"{dropped.outcomes_ahead:,} began more than a minute after their receipt: a clock is wrong"
+        )
+    if untimed := patient.losses.requests.untimed:
+        notes.append(f"{untimed:,} requests have no duration, taken as 0 ms")
+    if notes:
+        return Check("outcomes_join", None, None, "; ".join(notes))
+    return Check("outcomes_join", True, None, "every outcome falls into an exposed unit's window")
+
+
+_WHY = {
+    "time": "outcomes began more than 1 day after their receipt, or have no name",
+    "kind": "outcomes are of another kind of unit than the plan's",
+    "unit": "outcomes have no unit that can be read",
+}
+
+
+def _strays(metric: Metric, stray: Stray, signs: Signs) -> str:
+    if metric.events.outcome not in signs.outcome_names:
+        stored = ", ".join(signs.outcome_names) or "none at all"
+        return f"{metric.id}: no outcome `{metric.events.outcome}` is stored, but {stored}"
+    normal = "(holdouts, other slices and testers are normal)"
+    never, lacking = stray.never_exposed, stray.lacking_value
+    whose = "belongs to a unit that was" if never == 1 else "belong to units that were"
+    counts = (
+        (never, f"{whose} never exposed {normal}"),
+        (stray.before_exposure, "came before the unit's exposure"),
+        (stray.after_window, "came after the window"),
+        (stray.late, "came in the window and was received too late"),
+        (lacking, f"{'lacks' if lacking == 1 else 'lack'} the field `{metric.events.field}`, taken as 0"),
+    )
+    parts = [(count, what) for count, what in counts if count]
+    if not parts:
+        return ""
+    (first, what), *others = parts
+    said = [f"{first:,} {'outcome' if first == 1 else 'outcomes'} {what}"]
+    said += [f"{count:,} {what}" for count, what in others]
+    return f"{metric.id}: {', '.join(said)}"
+
+
+def outcomes_kept(patient: Patient) -> Check | None:
+    """Whether the arms lose alike: units with outcomes that came too late, lack the field, or came too early.
+
+    What came before the exposure no arm can have changed, so it is a share of all units; what was lost within
+    the window is a share of the units that had something there, however many that are.
+    """
+    kept = {one: parts for one, parts in patient.losses.outcomes.kept.items() if parts}
+    units = by_place(patient.final)
+    tests: dict[str, list[Losses]] = {}
+    for one, parts in kept.items():
+        lost = {key: (part.left_out, part.within) for key, part in parts.items()}
+        tests[f"{_named(one)}, received too late or without what is summed"] = _strata(patient, lost)
+        if not one.uses_before:
+            early = {key: (min(parts.get(key, _NONE).before, n), n) for key, n in units.items()}
+            tests[f"{_named(one)}, before the exposure"] = _strata(patient, early)
+    found = {what: equal_loss(strata) for what, strata in tests.items()}
+    told = {what: p for what, p in found.items() if not isinstance(p, NotEstimable)}
+    if not tests:
+        return None
+    if not told:
+        return Check("outcomes_kept", True, None, "no unit's outcomes are left out")
+    adjusted = dict(zip(told, holm(list(told.values())), strict=True))
+    p_value, what = min((p, what) for what, p in adjusted.items())
+    totals = [
+        (arm, sum(s.lost[i] for s in tests[what]), sum(s.units[i] for s in tests[what]))
+        for i, arm in enumerate(patient.arms)
+    ]
+    detail = f"units with outcomes left out, where the arms differ most ({what}): {shares(totals)}"
+    if p_value < ALARM:
+        advice = (
+            "the arms lose differently: look for a model that reports outcomes by another way, queue, clock"
+            " or"
+            " version of the client"
+        )
+        return Check("outcomes_kept", False, p_value, f"{detail}; {advice}")
+    return Check("outcomes_kept", True, p_value, detail)
+
+
+_NONE = Kept(0, 0, 0, 0)
+
+
+def _strata(patient: Patient, counts: Mapping[Key, tuple[int, int]]) -> list[Losses]:
+    """By phase and cohort; (lost, of how many) of each arm."""
+    places = sorted({key._replace(arm="") for key in counts})
+    return [
+        Losses(
+            tuple(counts.get(place._replace(arm=arm), (0, 0))[0] for arm in patient.arms),
+            tuple(counts.get(place._replace(arm=arm), (0, 0))[1] for arm in patient.arms),
+        )
+        for place in places
+    ]
+
+
+def _named(one: Asked) -> str:
+    return f"{one.metric} ({_events(one.events)})"
+
+
+def _events(events: Events) -> str:
+    return f"`{events.outcome}`" if events.field is None else f"`{events.outcome}` {events.field}"
+
+
+def outcomes_flow(patient: Patient) -> Check | None:
+    """A stretch without any outcome while units were exposed: all of them would count as having none."""
+    bounds, lateness = patient.losses.bounds, patient.experiment.decision.lateness
+    by_period = patient.losses.outcomes.by_period
+    if not by_period:
+        return None
+    end = bounds.now - lateness * 10**9
+    exposed: dict[int, int] = {}
+    for key, units in patient.exposed.items():
+        exposed[key.period] = exposed.get(key.period, 0) + units
+    starts = sorted(exposed)
+    totals = [0, *accumulate(exposed[start] for start in starts)]
+    for name, counts in by_period.items():
+        periods = sorted(counts)
+        rate = sum(counts.values()) / max(1, totals[-1])
+        for last, after in pairwise([*periods, max(end, periods[-1])]):
+            before = last + patient.clock.period
+            new = totals[bisect_left(starts, after)] - totals[bisect_left(starts, before)]
+            if new * min(1.0, rate) >= EXPECTED_IN_A_GAP:
+                detail = (
+                    f"no outcome `{name}` from {moment(before)} to {moment(after)}, while {new:,} units were"
+                    " first exposed: look for an outage of what reports it, or of its collector; outcomes"
+                    " that are reported again count once, and within the plan's `lateness`"
+                )
+                return Check("outcomes_flow", False, None, detail)
+    return Check("outcomes_flow", True, None, "outcomes came all the time")

@@ -1,0 +1,136 @@
+"""A store -> what the proxy's access log tells that exposures do not: who was routed, and who failed open.
+
+An exposure is what the sidecar recorded, a request what the proxy did. Where both were recorded, a unit that
+is in one and not in the other was lost on the way, or never met its arm.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from meshtrial.analysis.bounds import Bounds
+from meshtrial.analysis.units import Trial, exposures
+from meshtrial.store.engine import Engine, quoted
+
+
+class Place(NamedTuple):
+    """Which units."""
+
+    phase: str
+    arm: str
+
+
+class Lost(NamedTuple):
+    """Units of a place."""
+
+    lost: int
+    units: int
+    """The lost ones included."""
+
+
+class Hour(NamedTuple):
+    """Requests that began in one hour, on one route."""
+
+    start: int
+    """Nanoseconds since 1970."""
+    route: str
+    """The proxy's name, "" where it told none."""
+    failed: int
+    """Failed open: they went on without a decision, to control."""
+    requests: int
+    """These, and those that the experiment took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What the access log says of one experiment."""
+
+    hours: tuple[Hour, ...]
+    """Every hour and route, in order; of routes that the experiment has requests on, of all where none."""
+    untimed: int
+    """The experiment's requests without a duration."""
+    unrecorded: Mapping[Place, Lost]
+    """Units that were routed by the experiment: those without an exposure in their arm. Empty where there are
+    no requests, or no exposures."""
+    unrouted: Mapping[Place, Lost]
+    """Units that were exposed to an arm, at a proxy: those without a request to it."""
+
+
+def read_requests(engine: Engine, trial: Trial, bounds: Bounds) -> Requests:
+    """Hold the access log against the exposures."""
+    began = engine.rows(f"SELECT min(Time) FROM spans WHERE {exposures(trial)}")[0][0]
+    until = bounds.until(trial.closing)
+    hours = tuple(Hour(*row) for row in engine.rows(_hours(trial, began or 0, until)))
+    untimed = engine.rows(f"SELECT count(*) FROM spans WHERE {_of(trial)} AND Duration = 0")[0][0]
+    span = engine.rows(f"SELECT min(Time), max(Time) FROM spans WHERE {_of(trial)} AND Exposed")[0]
+    if began is None or span[0] is None:
+        return Requests(hours, int(untimed), {}, {})
+    first, last = map(int, span)
+    engine.keep("recorded", _recorded(trial, first, last))
+    engine.keep("routed", _routed(trial))
+    seen = engine.rows("SELECT min(First), max(Last) FROM recorded")[0]
+    return Requests(
+        hours,
+        int(untimed),
+        _lost(engine, trial, bounds, "routed", f"First >= {seen[0]} AND First <= {seen[1]}"),
+        _lost(engine, trial, bounds, "recorded", "InRange IS NOT NULL"),
+    )
+
+
+_HOUR = 3600 * 10**9
+
+
+def _of(trial: Trial) -> str:
+    """The condition on `spans` that holds for requests that the experiment took."""
+    return f"SpanName = 'meshtrial.request' AND Experiment = {quoted(trial.experiment.id)}"
+
+
+def _hours(trial: Trial, began: int, until: int) -> str:
+    own = f"Experiment = {quoted(trial.experiment.id)}"
+    return f"""
+WITH routes AS (
+  SELECT DISTINCT coalesce(Route, '') AS OwnRoute FROM spans WHERE {_of(trial)}
+), requests AS (
+  SELECT Time - Time % {_HOUR} AS Hour, coalesce(Route, '') AS Name,
+    CASE WHEN coalesce(FailedOpen, 1 = 0) THEN 1 ELSE 0 END AS Failed,
+    CASE WHEN {own} THEN 1 ELSE 0 END AS Own
+  FROM spans WHERE SpanName = 'meshtrial.request' AND Time >= {began} AND Time < {until}
+)
+SELECT Hour, Name, CAST(sum(Failed) AS BIGINT), CAST(count(*) AS BIGINT) FROM requests
+WHERE Own = 1 OR Failed = 1 AND (
+  Name IN (SELECT OwnRoute FROM routes) OR (SELECT count(*) FROM routes) = 0
+)
+GROUP BY Hour, Name ORDER BY Hour, Name
+"""
+
+
+def _routed(trial: Trial) -> str:
+    return f"""
+SELECT Unit, Arm, min(Phase) AS Phase, min(Time) AS First FROM spans
+WHERE {_of(trial)} AND UnitKind = {quoted(trial.experiment.unit.kind)}
+  AND Exposed AND Unit IS NOT NULL AND Arm IS NOT NULL AND Phase IS NOT NULL
+GROUP BY Unit, Arm
+"""
+
+
+def _recorded(trial: Trial, first: int, last: int) -> str:
+    """Units and arms with exposures of a proxy; `InRange` where one was while the access log was on."""
+    within = f"Plane = 'ext_proc' AND Time >= {first} AND Time <= {last}"
+    return f"""
+SELECT Unit, Arm, min(Phase) AS Phase, min(Time) AS First, max(Time) AS Last,
+  max(CASE WHEN {within} THEN 1 END) AS InRange
+FROM spans WHERE {exposures(trial)} GROUP BY Unit, Arm
+"""
+
+
+def _lost(engine: Engine, trial: Trial, bounds: Bounds, table: str, within: str) -> Mapping[Place, Lost]:
+    """Rows of one table that the other one lacks, among all of a place."""
+    other = "recorded" if table == "routed" else "routed"
+    rows = engine.rows(f"""
+SELECT t.Phase, t.Arm, sum(CASE WHEN o.Unit IS NULL THEN 1 ELSE 0 END), count(*)
+FROM (
+  SELECT * FROM {table} WHERE {within} AND {bounds.first_exposed(trial, "First")}
+) t LEFT JOIN {other} o ON o.Unit = t.Unit AND o.Arm = t.Arm
+GROUP BY t.Phase, t.Arm ORDER BY t.Phase, t.Arm
+""")
+    return {Place(phase, arm): Lost(int(lost), int(units)) for phase, arm, lost, units in rows}
