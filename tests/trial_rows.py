@@ -40,6 +40,19 @@ class Trial:
     def outcome(self, unit: int, name: str, second: float, **values: float) -> None:
         self._add("meshtrial.outcome", unit, second, Outcome=name, OutcomeValues=list(values.items()))
 
+    def request(self, unit: int | None, arm: str | None, second: float, **other: object) -> None:
+        """A request in the proxy's access log; without a unit, one that failed open."""
+        decided = {
+            "Experiment": "rank-v2",
+            "Plan": self.plan,
+            "Phase": self.phase,
+            "Arm": arm,
+            "Exposed": True,
+        }
+        failed = unit is None
+        usual = {"Duration": 5_000_000, "Status": 200, "FailedOpen": failed, **({} if failed else decided)}
+        self._add("meshtrial.request", unit, second, **{**usual, **other})
+
     def took(self, plan: str, document: str, second: float, experiment: str = "rank-v2") -> None:
         """A sidecar took a plan into force."""
         attributes = [("meshtrial.experiment.document", document)]
