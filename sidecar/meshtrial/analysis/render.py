@@ -1,4 +1,4 @@
-"""Report -> what a person reads in a terminal."""
+"""Report -> what a person reads in a terminal, 80 columns wide or more."""
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -6,12 +6,18 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meshtrial.analysis.numbers import shown, shown_effect, shown_interval
-from meshtrial.analysis.report_parts import ArmPart, ComparisonPart, MetricPart, Report
-from meshtrial.plan.inference import MetricKind
-from meshtrial.stats.estimate import Interval
+from meshtrial.analysis.numbers import shown_p
+from meshtrial.analysis.render_metrics import metrics_part
+from meshtrial.analysis.report_parts import ArmPart, Report
 
-_COLOURS = {"ship": "green", "keep_control": "yellow", "wait": "cyan", "unhealthy": "red"}
+_COLOURS = {
+    "ship": "green",
+    "keep_control": "yellow",
+    "wait": "cyan",
+    "review": "magenta",
+    "roll_back": "red",
+    "unhealthy": "red",
+}
 _MARKS = {True: Text("passed", "green"), False: Text("FAILED", "bold red"), None: Text("note", "cyan")}
 
 
@@ -20,8 +26,11 @@ def render(report: Report) -> RenderableType:
     return Group(
         _verdict(report),
         _arms(report),
-        *(_metric(metric) for metric in report.metrics),
+        metrics_part(report.metrics),
+        *([_looks(report)] if len(report.progress.looks) > 1 else []),
+        *([_amendments(report)] if report.amendments else []),
         _health(report),
+        _method(report),
     )
 
 
@@ -44,10 +53,11 @@ def _arms(report: Report) -> Table:
     )
     total = sum(arm.units for arm in report.arms)
     table.add_column("arm", overflow="fold")
-    for name in ("planned", "exposed", "share"):
+    for name in ("planned", "exposed", "share", "analysed"):
         table.add_column(name, justify="right")
     for arm in report.arms:
-        table.add_row(_name(arm), f"{arm.share:.1%}", f"{arm.units:,}", _share(arm.units, total))
+        row = (_name(arm), f"{arm.share:.1%}", f"{arm.units:,}", _share(arm.units, total))
+        table.add_row(*row, f"{arm.analysed:,}")
         for part in arm.cohorts:
             size = sum(p.units for a in report.arms for p in a.cohorts if p.cohort == part.cohort)
             cells = (f"{part.share:.1%}", f"{part.units:,}", _share(part.units, size))
@@ -59,40 +69,53 @@ def _share(units: int, total: int) -> str:
     return f"{units / total:.1%}" if total else ""
 
 
-def _metric(metric: MetricPart) -> Table:
-    table = _table(f"{metric.metric} ({metric.role}, {metric.kind})")
-    table.add_column("arm", overflow="fold")
-    for name in ("analysed", "value", "effect"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("interval", "relative", "p"):  # what wraps first on a narrow terminal
-        table.add_column(name, justify="right", overflow="fold")
-    comparisons = {c.arm: c for c in metric.comparisons}
-    kind = MetricKind(metric.kind)
-    for arm in metric.arms:
-        value = "" if arm.value is None else shown(arm.value, kind)
-        table.add_row(arm.arm, f"{arm.units:,}", value, *_cells(comparisons.get(arm.arm), kind))
-    notes = sorted({note for c in metric.comparisons if (note := c.withheld or c.not_estimable)})
-    table.caption = "; ".join(notes) or None
-    table.caption_justify = "left"
+def _looks(report: Report) -> Table:
+    table = _table("Looks")
+    for name in ("units first exposed before", "taken", "of the planned units"):
+        table.add_column(name, justify="right" if name.startswith("of") else "left")
+    for look in report.progress.looks:
+        table.add_row(look.cut, look.taken, f"{look.share:.1%}")
     return table
 
 
-def _cells(comparison: ComparisonPart | None, kind: MetricKind) -> tuple[str, ...]:
-    if comparison is None or comparison.effect is None or comparison.interval is None:
-        return ("", "", "", "")
-    relative = "" if comparison.relative is None else f"{comparison.relative:+.1%}"
-    p_value = "" if comparison.p_value is None else _p(comparison.p_value)
-    interval = shown_interval(Interval(*comparison.interval), kind)
-    return (shown_effect(comparison.effect, kind), interval, relative, p_value)
+def _amendments(report: Report) -> Table:
+    table = _table("Amendments after the first exposure: the verdict is by the present plan")
+    for name in ("at", "plan", "changed"):
+        table.add_column(name, overflow="fold")
+    for amendment in report.amendments:
+        table.add_row(amendment.at, amendment.plan[:12], "\n".join(amendment.changed))
+    return table
 
 
 def _health(report: Report) -> Table:
     table = _table("Health")
     for name in ("check", "result", "p", "detail"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in {"result", "p"})
     for check in report.health:
-        p_value = "" if check.p_value is None else _p(check.p_value)
+        p_value = "" if check.p_value is None else shown_p(check.p_value)
         table.add_row(check.check, _MARKS[check.passed], p_value, check.detail)
+    return table
+
+
+def _method(report: Report) -> Table:
+    """How all of it was judged: what a reader needs to do it again."""
+    method = report.method
+    several = max(1, sum(len(metric.comparisons) for metric in report.metrics if metric.role == "primary"))
+    shared = "primaries in order" if method.gatekeeping else f"{several} comparisons of primaries"
+    lines = {
+        "method": f"{method.method}{f', {method.boundary}' if method.boundary else ''}",
+        "alpha": f"{method.alpha:g} two-sided over {shared}; power {method.power:g}",
+        "unit": f"{method.unit}, randomised by {method.randomised}",
+        "lateness": f"{method.lateness_seconds:,} s after a unit's window for its outcomes to arrive",
+        "plan": report.plan,
+        "meshtrial": method.version,
+    }
+    table = _table("Method")
+    table.show_header = False
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, line in lines.items():
+        table.add_row(name, line)
     return table
 
 
@@ -102,7 +125,3 @@ def _table(title: str) -> Table:
 
 def _name(arm: ArmPart) -> str:
     return f"{arm.arm} (control)" if arm.control else arm.arm
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -1,0 +1,165 @@
+"""Metrics of a report -> tables for a terminal."""
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from meshtrial.analysis.numbers import shown, shown_effect, shown_interval, shown_p
+from meshtrial.analysis.report_parts import ComparisonPart, MetricPart
+from meshtrial.plan.inference import MetricKind
+from meshtrial.stats.estimate import Interval
+
+_STANDINGS = {
+    "practically_better": ("better, by the minimum effect or more", "green"),
+    "better_maybe_small": ("better, maybe by less than the minimum effect", "green"),
+    "equivalent": ("equivalent: better or worse by less than the minimum effect", "default"),
+    "inconclusive": ("inconclusive", "default"),
+    "worse": ("worse", "red"),
+}
+
+
+def metrics_part(metrics: Sequence[MetricPart]) -> RenderableType:
+    """All metrics; where none may be looked at yet, as a list."""
+    if all(told.withheld and told.effect is None for metric in metrics for told in metric.comparisons):
+        return _to_come(metrics)
+    deciding = [_metric(metric) for metric in metrics if metric.role != "secondary"]
+    others = [metric for metric in metrics if metric.role == "secondary"]
+    return Group(*deciding, *([_secondaries(others)] if others else []))
+
+
+def _to_come(metrics: Sequence[MetricPart]) -> Table:
+    table = _table("Metrics, not looked at yet")
+    for name in ("metric", "role", "kind", "better"):
+        table.add_column(name, overflow="fold")
+    for metric in metrics:
+        table.add_row(metric.metric, metric.role, metric.kind, metric.direction or "")
+    return table
+
+
+def _metric(metric: MetricPart) -> RenderableType:
+    """A primary or a guardrail: its table, and what else there is to say of each arm."""
+    table = _table(f"{metric.metric} ({', '.join(_words(metric))})")
+    table.add_column("arm", overflow="fold")
+    for name in ("value", "effect", "interval", "p"):
+        table.add_column(name, justify="right", no_wrap=name != "interval")
+    comparisons = {c.arm: c for c in metric.comparisons}
+    kind = MetricKind(metric.kind)
+    for arm in metric.arms:
+        value = "" if arm.value is None else shown(arm.value, kind)
+        told = comparisons.get(arm.arm)
+        table.add_row(f"{arm.arm}\n  {arm.units:,} units", value, *_cells(told, kind))
+    notes = [note for comparison in metric.comparisons for note in _notes(comparison, kind)]
+    return _with_notes(table, notes)
+
+
+def _secondaries(metrics: Sequence[MetricPart]) -> RenderableType:
+    """All secondaries as one table: they decide nothing."""
+    table = _table("Secondary metrics, which decide nothing (p adjusted)")
+    table.add_column("metric", overflow="fold")
+    for name in ("arm", "value", "effect", "interval", "p"):
+        table.add_column(name, justify="right", overflow="fold")
+    notes: list[Text] = []
+    for metric in metrics:
+        kind = MetricKind(metric.kind)
+        comparisons = {c.arm: c for c in metric.comparisons}
+        for number, arm in enumerate(metric.arms):
+            told = comparisons.get(arm.arm)
+            value = "" if arm.value is None else shown(arm.value, kind)
+            name = metric.metric if not number else ""
+            table.add_row(name, arm.arm, value, *_cells(told, kind, adjusted_only=True))
+            if told is not None and (why := told.withheld or told.not_estimable):
+                notes.append(Text(why if told.withheld else f"{metric.metric} of {arm.arm}: {why}"))
+    return _with_notes(table, notes)
+
+
+def _with_notes(table: Table, notes: Sequence[Text]) -> Group:
+    """Each note once, under the table."""
+    once = {note.plain: note for note in notes}
+    return Group(table, *(Padding(note, (0, 0, 0, 2)) for note in once.values()), "")
+
+
+def _words(metric: MetricPart) -> Iterator[str]:
+    yield metric.role
+    yield metric.kind
+    if metric.direction is not None:
+        yield f"{metric.direction} is better"
+    if metric.cap is not None:
+        yield f"capped at {shown(metric.cap, MetricKind(metric.kind))}"
+
+
+def _cells(
+    told: ComparisonPart | None, kind: MetricKind, *, adjusted_only: bool = False
+) -> tuple[str, str, str]:
+    """Effect, interval and p-value; below them as shares of control's value, and adjusted."""
+    if told is None or told.effect is None or told.interval is None:
+        return "", "", ""
+    effect = [shown_effect(told.effect, kind)]
+    interval = [shown_interval(Interval(*told.interval), kind)]
+    if told.relative is not None:
+        effect.append(f"{told.relative:+.1%}")
+    if told.relative_interval is not None:
+        low, high = told.relative_interval
+        interval.append(f"{low:+.1%} to {high:+.1%}")
+    p_value = [] if told.p_value is None else [shown_p(told.p_value)]
+    if told.adjusted_p_value is not None:
+        adjusted = shown_p(told.adjusted_p_value)
+        p_value = [adjusted] if adjusted_only else [*p_value, f"{adjusted} adj."]
+    return "\n".join(effect), "\n".join(interval), "\n".join(p_value)
+
+
+def _notes(told: ComparisonPart, kind: MetricKind) -> Iterator[Text]:
+    """What there is to say of an arm beside its numbers."""
+    if told.withheld is not None:
+        yield Text(told.withheld, "cyan")
+    if told.not_estimable is not None:
+        by_itself = "" if told.p_value is None else f"; p {shown_p(told.p_value)} by safe e-values"
+        yield Text(f"{told.arm}: {told.not_estimable}{by_itself}")
+    if told.standing is not None:
+        words, style = _STANDINGS.get(told.standing, (told.standing, "default"))
+        yield Text.assemble(f"{told.arm}: ", (words, style), _size(told))
+    if told.margin is not None and told.within_margin is not None:
+        margin = shown(told.margin, kind).replace("%", "pp")
+        words, style = ("within", "green") if told.within_margin else ("not shown to be within", "yellow")
+        yield Text.assemble(f"{told.arm}: ", (words, style), f" the margin of {margin}{_size(told)}")
+    yield from _precision(told, kind)
+    yield from _course(told, kind)
+
+
+def _size(told: ComparisonPart) -> str:
+    return "" if told.effect_size is None else f" (effect size {told.effect_size:+.3g})"
+
+
+def _precision(told: ComparisonPart, kind: MetricKind) -> Iterator[Text]:
+    plain = told.unadjusted
+    if told.not_adjusted is not None:
+        yield Text(f"{told.arm}: without covariates, as {told.not_adjusted}")
+    elif plain is not None:
+        interval = shown_interval(Interval(*plain.interval), kind)
+        removed = f", which removed {told.variance_removed:.1%} of the variance"
+        said = f"{told.arm}: {shown_effect(plain.effect, kind)}, {interval} without covariates"
+        yield Text(said if told.variance_removed is None else said + removed)
+
+
+def _course(told: ComparisonPart, kind: MetricKind) -> Iterator[Text]:
+    if (stopped := told.stopped) is not None:
+        interval = shown_interval(Interval(*stopped.interval), kind)
+        effect = shown_effect(stopped.estimate, kind)
+        p_value = shown_p(stopped.p_value)
+        yield Text(f"{told.arm}: {effect}, {interval}, p {p_value} corrected for when it stopped")
+    if told.conditional_power is not None:
+        chance = f"{told.conditional_power:.1%}"
+        yield Text(f"{told.arm}: {chance} chance that a later look finds the minimum effect, were it true")
+    if told.bayes is not None:
+        chance, prior = f"{told.bayes.chance_to_beat_control:.1%}", shown(told.bayes.prior_sd, kind)
+        prior = prior.replace("%", "pp")
+        yield Text(
+            f"{told.arm}: {chance} chance to beat control, if effects have the prior sd {prior}", "dim"
+        )
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False)
