@@ -35,12 +35,13 @@ def measured_groups(
     columns = [gathered.columns[variable] for variable in variables_of(metric)]
     blocks = blocks_of(engine, trial, columns, look.cut) if columns else ()
     return {
-        (metric.id, arm.id): _groups(metric, blocks, experiment.control.id, arm.id)
+        (metric.id, arm.id): measured_clusters(metric, blocks, experiment.control.id, arm.id)
         for arm in experiment.treatments()
     }
 
 
-def _groups(metric: Metric, blocks: Sequence[Block], control: str, treatment: str) -> Measured:
+def measured_clusters(metric: Metric, blocks: Sequence[Block], control: str, treatment: str) -> Measured:
+    """One metric of one arm, each block being a group."""
     own = [block for block in blocks if block.arm in {control, treatment}]
     n0, n1 = (sum(block.units for block in own if block.arm == arm) for arm in (control, treatment))
     time = n0 * n1 / (n0 + n1) if n0 and n1 else 0.0
