@@ -28,9 +28,10 @@ types: $(VENV)/.test ## mypy --strict over the package, the tests and the benchm
 unit: $(VENV)/.test
 	@$(BIN)/python -m pytest
 
-bench: $(VENV)/.test ## CPU, throughput and latency beside a plain grpc.aio sidecar and bare Envoy
+bench: $(VENV)/.bench ## The sidecar beside a plain grpc.aio one and bare Envoy; a report beside pandas and Ibis
 	@$(BIN)/python bench/decide.py
 	@$(BIN)/python bench/run.py
+	@$(BIN)/python bench/analysis.py
 
 format: $(VENV)/.test ## Format and sort imports
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
@@ -49,6 +50,11 @@ $(VENV)/.made:
 $(VENV)/.all: $(VENV)/.made pyproject.toml constraints.txt
 	@echo 'Installing into $(VENV)'
 	@$(PIP) -c constraints.txt -e '.[all]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	@echo 'Installing into $(VENV)'
+	@$(PIP) -c constraints.txt -e '.[bench]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
