@@ -101,10 +101,11 @@ class Finding:
 
     def in_units(self, margin: Margin) -> float:
         """A margin in the metric's unit, above 0; a relative one is a share of control's value."""
-        contrast = self.measured.contrast
         if margin.scale is Scale.ABSOLUTE:
             return margin.value
-        return margin.value * (abs(contrast.control) if isinstance(contrast, Contrast) else 0.0)
+        contrast, values = self.measured.contrast, self.measured.values
+        known = values[0] if values is not None else 0.0
+        return margin.value * abs(contrast.control if isinstance(contrast, Contrast) else known)
 
 
 def findings_of(experiment: Experiment, looks: Sequence[LookedAt]) -> tuple[Finding, ...]:
