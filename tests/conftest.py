@@ -11,6 +11,6 @@ settings.load_profile("meshtrial")
 
 
 def pytest_unconfigure() -> None:
-    # Hypothesis' callback lives as long as the interpreter, and with it all that it refers to, DuckDB's module
+    # Hypothesis' callback lives as long as the interpreter, and so does all it refers to, DuckDB's module
     # too, which is then told on stderr as leaked.
     gc.callbacks.clear()
