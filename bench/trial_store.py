@@ -30,6 +30,15 @@ _FIELDS: Final = ("amount", "ms")
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """Whose rows they are."""
+
+    experiment: Experiment
+    ids: int
+    """Ids that are taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """Rows in order of time."""
 
@@ -72,7 +81,7 @@ def _write(
     begun = len(layout.segments())
     for number, start in enumerate(range(0, len(drawn.times), _SEGMENT), begun + 1):
         rows = slice(start, start + _SEGMENT)
-        table = _table(drawn, rows, pseudonyms, buckets, experiment, begun * _SEGMENT)
+        table = _table(drawn, rows, (pseudonyms, buckets), Trial(experiment, begun * _SEGMENT))
         layout.segment(number).mkdir()
         pq.write_table(table, layout.parquet(number), compression="zstd", row_group_size=ROW_GROUP)
 
@@ -104,19 +113,15 @@ def _drawn(rng: np.random.Generator, first: Ints, exposures: int, treated: npt.N
 
 
 def _table(
-    drawn: Drawn,
-    rows: slice,
-    pseudonyms: npt.NDArray[np.uint64],
-    buckets: Ints,
-    experiment: Experiment,
-    before: int,
+    drawn: Drawn, rows: slice, of_units: tuple[npt.NDArray[np.uint64], Ints], trial: Trial
 ) -> pa.Table:
-    """Of some rows; `before` ids are taken."""
+    """Some of the rows; of units their pseudonyms and buckets."""
+    (pseudonyms, buckets), experiment = of_units, trial.experiment
     units, outcomes, times = drawn.units[rows], drawn.outcomes[rows], drawn.times[rows]
     exposed = outcomes < 0
     arms = experiment.treatments()[0].id, experiment.control.id
     in_control = (buckets[units] * 2 >= experiment.bucketing.buckets).astype(np.int32)
-    ids = [f"{before + number:016x}" for number in range(rows.start + 1, rows.start + 1 + len(units))]
+    ids = [f"{trial.ids + number:016x}" for number in range(rows.start + 1, rows.start + 1 + len(units))]
     columns: dict[str, pa.Array] = {
         "Timestamp": pa.array(times, SCHEMA.field("Timestamp").type),
         "ReceivedAt": pa.array(times + 10**9, SCHEMA.field("ReceivedAt").type),
