@@ -73,14 +73,14 @@ def join_of(trial: Trial) -> str:
     return "e.Unit = u.Unit" + (" AND e.Time < u.Until" if trial.experiment.unit.switchback else "")
 
 
-def values_query(trial: Trial, variables: Sequence[Variable]) -> str:
-    """One row for each unit of the table `analysed` that has any event: its variables V0, V1, ..."""
+def values_query(trial: Trial, variables: Sequence[Variable], units: str = "analysed") -> str:
+    """One row for each unit of a table that has any event: its variables V0, V1, ..."""
     start, end = min(v.start for v in variables), max(v.end for v in variables)
     key = ", ".join(f"u.{name}" for name in trial.unit_key.split(", "))
     sums = ", ".join(f"{_sum(trial, v)} AS V{i}" for i, v in enumerate(variables))
     return f"""
 SELECT {key}, {sums}
-FROM spans e JOIN analysed u ON {join_of(trial)}
+FROM spans e JOIN {units} u ON {join_of(trial)}
 WHERE {events_of(trial, (v.events for v in variables))} AND {around(trial, start, end)}
 GROUP BY {key}
 """
@@ -114,6 +114,14 @@ def shifts_query(trial: Trial, columns: Sequence[str]) -> str:
     return f"SELECT {means} FROM analysed LEFT JOIN unit_values USING ({trial.unit_key})"
 
 
+def summed_columns(
+    columns: Sequence[str], shifts: Sequence[float], pairs: Sequence[tuple[int, int]]
+) -> list[str]:
+    """Sums about the shifts, then sums of products; arguments as in `sums_query`."""
+    gaps = [f"({c} - CAST({s!r} AS DOUBLE))" for c, s in zip(columns, shifts, strict=True)]
+    return [f"sum({gap})" for gap in gaps] + [f"sum({gaps[i]} * {gaps[j]})" for i, j in pairs]
+
+
 def sums_query(
     trial: Trial, columns: Sequence[str], shifts: Sequence[float], pairs: Sequence[tuple[int, int]]
 ) -> str:
@@ -125,10 +133,8 @@ def sums_query(
         shifts: Of each variable.
         pairs: Indices of the variables whose product is summed, the first not above the second.
     """
-    gaps = [f"({c} - CAST({s!r} AS DOUBLE))" for c, s in zip(columns, shifts, strict=True)]
-    sums = [f"sum({gap})" for gap in gaps] + [f"sum({gaps[i]} * {gaps[j]})" for i, j in pairs]
-    key = ", ".join(cell_columns(trial))
+    key, sums = ", ".join(cell_columns(trial)), ", ".join(summed_columns(columns, shifts, pairs))
     return f"""
-SELECT {key}, count(*), {", ".join(sums)}
+SELECT {key}, count(*), {sums}
 FROM analysed LEFT JOIN unit_values USING ({trial.unit_key}) GROUP BY {key}
 """
