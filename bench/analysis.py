@@ -5,7 +5,7 @@
     python bench/analysis.py [--exposures 1000000,3000000,10000000] [--runs 3] [--json FILE] [--page FILE]
 
 Each size is a store of that many exposures and as many outcomes (`trial_store`). Runs of all rivals take
-turns, each in a process of its own; the least time of each counts. Then 1% more data come, and a second report
+turns, each in a process of its own; the least time of each counts. Then 1% more data come, and another report
 is made.
 """
 
