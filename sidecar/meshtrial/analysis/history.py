@@ -71,7 +71,7 @@ def phases_query(experiment_id: str) -> str:
     return f"""
 SELECT Phase, min(Time), max(Time) FROM spans
 WHERE SpanName = 'meshtrial.exposure' AND Experiment = {quoted(experiment_id)} AND Phase IS NOT NULL
-  AND Exposed IS NOT NULL AND coalesce(Reason, '') NOT IN ('cached', 'carried')
+  AND Exposed IS NOT NULL AND Time IS NOT NULL AND coalesce(Reason, '') NOT IN ('cached', 'carried')
 GROUP BY Phase
 """
 

@@ -98,7 +98,9 @@ def combine(parts: Sequence[tuple[float, Contrast]]) -> Contrasted:
     def mean(values: Sequence[float]) -> float:
         return math.fsum(share * value for (share, _), value in zip(shares, values, strict=True))
 
-    errors = [(share * part.error) ** 2 for share, part in shares]
+    # As shares of the largest: fourth powers of a metric's own unit may be too large for a number.
+    largest = max(share * part.error for share, part in shares) or 1.0
+    errors = [(share * part.error / largest) ** 2 for share, part in shares]
     terms = math.fsum(e * e / part.freedom for e, (_, part) in zip(errors, shares, strict=True))
     return Contrast(
         parts[0][1].method if len(parts) == 1 else f"stratified {parts[0][1].method}",
@@ -140,15 +142,18 @@ def fieller(contrast: Contrast, critical: float) -> Interval | NotEstimable:
 
     Source: Fieller 1954, Journal of the Royal Statistical Society B 16:175.
     """
-    m0 = contrast.control
-    q2, v0, v1 = critical**2, contrast.control_error**2, contrast.treatment_error**2
+    # By a power of 2, which costs no digit: fourth powers of the metric's unit may be too large for a number.
+    given = (contrast.control, contrast.effect, contrast.control_error, contrast.treatment_error)
+    power = -math.frexp(max(map(abs, given)))[1]
+    m0, effect, error0, error1 = (math.ldexp(number, power) for number in given)
+    q2, v0, v1 = critical**2, error0**2, error1**2
     a = m0 * m0 - q2 * v0
     if not a > 0:  # NaN too: an infinite `critical` times a control without error
         return NotEstimable("the control's value cannot be told from 0, so no share of it has bounds")
     # Of x = r - 1 rather than of r, and with the discriminant as a sum of squares: an effect or an error far
     # smaller than the value keeps its digits.
-    b = m0 * contrast.effect + q2 * v0
-    root = critical * math.sqrt(v0 * contrast.treatment**2 + v1 * a)
+    b = m0 * effect + q2 * v0
+    root = critical * math.sqrt(v0 * (m0 + effect) ** 2 + v1 * a)
     if root == 0:
         return NotEstimable("an error of 0 in both arms, or a treatment of value and error 0, bounds nothing")
     return Interval((b - root) / a, (b + root) / a)

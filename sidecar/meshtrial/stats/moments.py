@@ -17,6 +17,8 @@ RESOLUTION: Final = 1e-9
 A sum of many doubles keeps about 12 of their 16 digits, so a variance at this limit keeps three. It is
 reached where the mean lies 30,000 standard deviations away from the shift.
 """
+_LEAST: Final = 1e-150
+"""Least squared error of a difference: 1 / error^4 still is a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def mean_contrast(control: Moments, treatment: Moments) -> Contrasted:
         return NotEstimable(f"treatment: {spread1.reason}")
     error0, error1 = spread0 / control.units, spread1 / treatment.units
     squared_error = error0 + error1
-    if squared_error <= RESOLUTION * (_square_about_shift(control) + _square_about_shift(treatment)):
+    if squared_error <= _LEAST + RESOLUTION * (_square_about_shift(control) + _square_about_shift(treatment)):
         return NotEstimable("the values do not vary in either arm, or by no more than rounding")
 
     # Means about the shift: the shift itself, which may be large, never enters a sum with the effect.
