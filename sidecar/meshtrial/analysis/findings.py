@@ -132,6 +132,12 @@ def primary_alpha(experiment: Experiment) -> float:
     return rule.alpha / (len(experiment.treatments()) * (1 if rule.gatekeeping else len(rule.primary)))
 
 
+def tuned_for(experiment: Experiment, arm: Arm) -> float:
+    """`Measured.time` with the planned units: where a confidence sequence is narrowest."""
+    s0, s1 = (float(experiment.share(a)) for a in (experiment.control, arm))
+    return max(1.0, experiment.decision.planned_units * (s0 * s1 / (s0 + s1) if s0 and s1 else 0.25))
+
+
 def _adjusted(
     findings: Sequence[Finding], procedure: Callable[[Sequence[float]], Sequence[float]]
 ) -> list[Finding]:
@@ -224,8 +230,8 @@ class _Judge:
             case Method.SEQUENTIAL:
                 if measured.too_early is not None:
                     return measured.too_early
-                tuned_for = self._tuned_for(finding.arm)
-                return confidence_sequence(contrasts[-1], alpha, tuned_for, measured.time)
+                tuned = tuned_for(self.experiment, finding.arm)
+                return confidence_sequence(contrasts[-1], alpha, tuned, measured.time)
             case Method.GROUP_SEQUENTIAL:
                 return latest_look(self.rule, self.looks, contrasts, alpha)
 
@@ -235,12 +241,6 @@ class _Judge:
         effect = finding.sign * finding.in_units(entry.minimum_effect)
         contrasts = [measured.contrast for measured in self._seen(finding)]
         return is_futile(self.rule, self.looks, contrasts, alpha, effect)
-
-    def _tuned_for(self, arm: Arm) -> float:
-        """`Measured.time` with the planned units: where the confidence sequence is narrowest."""
-        experiment = self.experiment
-        s0, s1 = (float(experiment.share(a)) for a in (experiment.control, arm))
-        return max(1.0, self.rule.planned_units * (s0 * s1 / (s0 + s1) if s0 and s1 else 0.25))
 
 
 def _beyond(contrast: Contrasted, margin: tuple[float, Scale] | None) -> Contrasted:

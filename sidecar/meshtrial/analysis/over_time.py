@@ -1,4 +1,4 @@
-"""Units by day -> how the effect came about: grown up to each day, of each day, of early and late units; pure."""
+"""Units by day -> how the effect came about: up to each day, of each day, of early and late units; pure."""
 
 import math
 from dataclasses import dataclass

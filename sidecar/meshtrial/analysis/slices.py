@@ -1,4 +1,4 @@
-"""Units divided by what they were like at their first exposure, such as its day: any of the parts, measured."""
+"""Units divided by what they were like at their first exposure, such as its day: any part, measured."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,9 +44,7 @@ class UnitSlices(Generic[Value]):
     @property
     def sizes(self) -> Mapping[Value, int]:
         """Units of all arms by value."""
-        return {
-            value: sum(cell.units for cell in self.cells[value].values()) for value in sorted(self.cells)
-        }
+        return {value: sum(cell.units for cell in self.cells[value].values()) for value in sorted(self.cells)}
 
     @property
     def independent(self) -> bool:
@@ -57,7 +55,9 @@ class UnitSlices(Generic[Value]):
         """The units of these values together."""
         cells = summed((part for value in values for part in self.cells[value].items()), lambda key: key)
         counts = {key: cell.units for key, cell in cells.items()}
-        return measured_of(self.metric, cells, strata_of(counts, *self.arms, self.clock), self.arms, self.clock)
+        return measured_of(
+            self.metric, cells, strata_of(counts, *self.arms, self.clock), self.arms, self.clock
+        )
 
 
 def sliced(
