@@ -14,21 +14,21 @@ def report(
     plan: Annotated[Path, option(settings.PLAN)] = Path(settings.PLAN.default),
     store: Annotated[Path, option(settings.STORE)] = Path(settings.STORE.default),
     peek: Annotated[
-        bool, typer.Option("--peek", help="Show estimates before the planned end; they decide nothing.")
+        bool, typer.Option("--peek", help="Show estimates between the planned looks; they decide nothing.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report document (docs/report.md).")
     ] = False,
 ) -> None:
-    """Judge an experiment: ship, wait, keep control, or unhealthy.
+    """Judge an experiment: ship, keep control, roll back, review, wait, or unhealthy.
 
     The plan decides how it is judged:
 
         meshtrial report rank-v2 --plan plan.yaml --store meshtrial-store
 
-    Reads the store while `meshtrial collect` writes to it. Estimates are withheld until the planned size
-    and the minimum duration are both reached: looking early and stopping on a good day finds effects
-    that are not there.
+    Reads the store while `meshtrial collect` writes to it. Estimates are withheld until the plan's method
+    lets them be looked at (`fixed`: planned size and minimum duration both reached): looking early and
+    stopping on a good day finds effects that are not there.
     """
     import time
 
