@@ -27,6 +27,8 @@ class SpillOver:
     arm: str
     groups: int
     """Of the arm and of control, that have a neighbour whose arm is known."""
+    controls: int
+    """Of these, control's."""
     left_out: int
     """The other groups of both."""
     found: Interference | NotEstimable
@@ -82,7 +84,7 @@ def _spill_over(
     own = [block for block in both if block.key in around]
     if not own:
         reason = NotEstimable("no group named neighbours that are in the trial")
-        return SpillOver(metric.id, arms[1], 0, len(both), reason)
+        return SpillOver(metric.id, arms[1], 0, 0, len(both), reason)
     sizes = [block.totals[1] if metric.kind is MetricKind.RATIO else float(block.units) for block in own]
     found = interference(
         Clusters(np.array([block.totals[0] for block in own]), np.array(sizes)),
@@ -90,4 +92,5 @@ def _spill_over(
         np.array([around[block.key].count(arms[1]) / len(around[block.key]) for block in own]),
         alpha,
     )
-    return SpillOver(metric.id, arms[1], len(own), len(both) - len(own), found)
+    controls = sum(block.arm == arms[0] for block in own)
+    return SpillOver(metric.id, arms[1], len(own), controls, len(both) - len(own), found)

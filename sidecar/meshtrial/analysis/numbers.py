@@ -1,4 +1,6 @@
-"""How a report shows numbers: in the metric's own unit."""
+"""How a report shows numbers: in the metric's own unit; and times."""
+
+from datetime import UTC, datetime
 
 from meshtrial.plan.inference import MetricKind
 from meshtrial.stats.estimate import Interval
@@ -22,6 +24,12 @@ def shown_interval(interval: Interval, kind: MetricKind) -> str:
 def shown_p(value: float) -> str:
     """A p-value."""
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def rfc3339(nanoseconds: int) -> str:
+    """A moment in nanoseconds since 1970, to the millisecond."""
+    moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="milliseconds")
+    return moment.replace("+00:00", "Z")
 
 
 def _percent(value: float, sign: str = "") -> str:

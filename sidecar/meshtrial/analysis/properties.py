@@ -46,7 +46,7 @@ def _stratum(number: int) -> Callable[[Key], str]:
     return lambda key: key.strata[number]
 
 
-FORMER_ARM: Final = Property[str]("former arm", _stratum(0), FORMER, WITH_FORMERS)
+FORMER_ARM: Final = Property("former arm", _stratum(0), FORMER, WITH_FORMERS)
 """Needs the table `formers`."""
 
 

@@ -7,7 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from meshtrial.analysis.numbers import shown_p
+from meshtrial.analysis.render_cohorts import groups_part
 from meshtrial.analysis.render_metrics import metrics_part
+from meshtrial.analysis.render_over_time import over_time_part
 from meshtrial.analysis.report_parts import ArmPart, Report
 
 _COLOURS = {
@@ -27,6 +29,8 @@ def render(report: Report) -> RenderableType:
         _verdict(report),
         _arms(report),
         metrics_part(report.metrics),
+        *([over_time_part(report.over_time, report.metrics)] if report.over_time else []),
+        groups_part(report),
         *([_looks(report)] if len(report.progress.looks) > 1 else []),
         *([_amendments(report)] if report.amendments else []),
         _health(report),

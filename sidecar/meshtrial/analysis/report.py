@@ -1,7 +1,6 @@
 """Analysis -> Report: what was found, in the words of the document (`analysis.report_parts`)."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 import duckdb
@@ -10,6 +9,14 @@ from meshtrial.analysis.amendments import Form, amendments_of
 from meshtrial.analysis.cells import Key
 from meshtrial.analysis.compared import comparison_part, withheld_part
 from meshtrial.analysis.findings import Entry, Finding, primary_alpha
+from meshtrial.analysis.numbers import rfc3339
+from meshtrial.analysis.report_beside import (
+    carryover_part,
+    cohorts_part,
+    holdout_part,
+    interference_part,
+    over_time_part,
+)
 from meshtrial.analysis.report_parts import (
     SCHEMA_VERSION,
     AmendmentPart,
@@ -54,7 +61,7 @@ def report_of(analysis: Analysis, now: int) -> Report:
         schema=SCHEMA_VERSION,
         experiment=analysis.experiment.id,
         plan=analysis.plan.digest,
-        as_of=_rfc3339(now),
+        as_of=rfc3339(now),
         verdict=VerdictPart(
             decision=verdict.decision.value,
             arm=verdict.arm,
@@ -70,6 +77,11 @@ def report_of(analysis: Analysis, now: int) -> Report:
         amendments=amendments,
         arms=tuple(_arm(arm, analysis) for arm in analysis.experiment.arms),
         metrics=tuple(_metric(entry, analysis) for entry in _entries(analysis.experiment)),
+        over_time=over_time_part(analysis.beside, analysis.experiment),
+        cohorts=cohorts_part(analysis.beside, analysis.experiment),
+        carryover=carryover_part(analysis.beside, analysis.experiment),
+        holdout=holdout_part(analysis.beside, analysis.experiment),
+        interference=interference_part(analysis.beside, analysis.experiment),
     )
 
 
@@ -86,7 +98,7 @@ def _amendments(analysis: Analysis, now: int) -> tuple[AmendmentPart, ...]:
     ]
     forms.append(Form(now, analysis.plan.digest, analysis.experiment.decision))
     return tuple(
-        AmendmentPart(at=_rfc3339(amendment.at), plan=amendment.plan, changed=amendment.changed)
+        AmendmentPart(at=rfc3339(amendment.at), plan=amendment.plan, changed=amendment.changed)
         for amendment in amendments_of(forms, begun + analysis.clock.period)
     )
 
@@ -102,14 +114,12 @@ def _progress(analysis: Analysis) -> ProgressPart:
     timeline, judged = analysis.timeline, analysis.judged
     closed = (n for key, n in analysis.counted.items() if key.period < timeline.closed)
     return ProgressPart(
-        started=None if timeline.started is None else _rfc3339(timeline.started),
+        started=None if timeline.started is None else rfc3339(timeline.started),
         closed_units=sum(closed),
         planned_units=analysis.experiment.decision.planned_units,
-        decided_at=None if judged.stopped is None else _rfc3339(judged.stopped.taken),
+        decided_at=None if judged.stopped is None else rfc3339(judged.stopped.taken),
         looks=tuple(
-            LookPart(
-                cut=_rfc3339(looked.look.cut), taken=_rfc3339(looked.look.taken), share=looked.look.share
-            )
+            LookPart(cut=rfc3339(looked.look.cut), taken=rfc3339(looked.look.taken), share=looked.look.share)
             for looked in judged.looks
         ),
     )
@@ -213,11 +223,3 @@ def _values(experiment: Experiment, findings: Sequence[Finding]) -> tuple[ArmVal
         ):
             values[arm] = ArmValue(arm=arm, units=units, value=value)
     return tuple(values.values())
-
-
-def _rfc3339(nanoseconds: int) -> str:
-    return (
-        datetime.fromtimestamp(nanoseconds / 1e9, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )

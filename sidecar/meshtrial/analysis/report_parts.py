@@ -6,6 +6,14 @@ a reader must accept what it does not know.
 
 import msgspec
 
+from meshtrial.analysis.report_beside_parts import (
+    CarryoverPart,
+    CohortsPart,
+    HoldoutPart,
+    InterferencePart,
+    OverTimePart,
+)
+
 SCHEMA_VERSION = "meshtrial.report/v1"
 
 
@@ -230,6 +238,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     amendments: tuple[AmendmentPart, ...]
     arms: tuple[ArmPart, ...]
     metrics: tuple[MetricPart, ...]
+    over_time: OverTimePart | None = None
+    """Effects as they came about."""
+    cohorts: CohortsPart | None = None
+    """Effects by strata and cohorts; null where the plan has none."""
+    carryover: CarryoverPart | None = None
+    """Of an experiment in a layer with others."""
+    holdout: HoldoutPart | None = None
+    """Of an experiment in a layer with a holdout."""
+    interference: InterferencePart | None = None
+    """Of groups whose neighbours the plan names."""
 
 
 def report_schema() -> dict[str, object]:

@@ -5,6 +5,7 @@ each day is one of all units, as all of them have had all days. What tests a tre
 (`stats.trend`), so that a unit's days, which are alike, are no observations of their own.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -23,6 +24,8 @@ from meshtrial.stats.fixed import fixed
 from meshtrial.stats.joint import Joint
 from meshtrial.stats.trend import METHOD, Drift, day_weights, drift
 
+MOST_DAYS: Final = 90
+"""Of a window: where it has more, as in trials of a short minimum duration, several are taken together."""
 DAILY: Final = frozenset({MetricKind.PROPORTION, MetricKind.MEAN, MetricKind.COUNT})
 """Kinds whose value on one day is what it is over a window."""
 
@@ -31,6 +34,8 @@ DAILY: Final = frozenset({MetricKind.PROPORTION, MetricKind.MEAN, MetricKind.COU
 class Since:
     """One metric of one arm. Without covariates and caps, which are of a whole window."""
 
+    together: int
+    """Days that are taken together as one, in `days` and `slope`: 1 but for windows of many."""
     days: tuple[Told, ...]
     """The effect on the outcomes of each day since first exposure, from 0; each with an interval of its own.
     A proportion is one of units that had the outcome on that day."""
@@ -44,22 +49,37 @@ class Daily(NamedTuple):
     """One metric's sums."""
 
     metric: Metric
+    together: int
+    """Days that are one."""
     by_day: tuple[Cells, ...]
     """Of each day since first exposure, by the day of that exposure."""
     slopes: Cells
     """Of one slope a unit."""
 
 
-def days_of(metric: Metric, clock: Clock) -> int:
-    """Whole days of a metric's window."""
-    return (metric.window.end - metric.window.start) * SECOND // clock.day
+class _Days(NamedTuple):
+    """How a metric's window is divided."""
+
+    number: int
+    together: int
+
+    def length(self, clock: Clock) -> int:
+        """Nanoseconds of each."""
+        return self.together * clock.day
+
+
+def _days(metric: Metric, clock: Clock) -> _Days:
+    """Whole days of a metric's window; what is left over at its end does not count."""
+    days = (metric.window.end - metric.window.start) * SECOND // clock.day
+    together = max(1, math.ceil(days / MOST_DAYS))
+    return _Days(days // together, together)
 
 
 def gather_daily(shown: Shown, metrics: Sequence[Metric]) -> Mapping[Metric, Daily]:
     """Sum up outcomes by days since first exposure, from the table `analysed`.
 
     Those of which a day makes sense, and whose window has two days or more; one pass over the events for all
-    whose windows begin alike.
+    whose windows begin and are divided alike.
 
     Args:
         shown: A trial that randomises units one by one.
@@ -67,9 +87,10 @@ def gather_daily(shown: Shown, metrics: Sequence[Metric]) -> Mapping[Metric, Dai
     """
     found: dict[Metric, Daily] = {}
     clock = shown.clock
-    daily = [metric for metric in metrics if metric.kind in DAILY and days_of(metric, clock) > 1]
-    for start in sorted({metric.window.start for metric in daily}):
-        group = [metric for metric in daily if metric.window.start == start]
+    daily = [metric for metric in metrics if metric.kind in DAILY and _days(metric, clock).number > 1]
+    alike = {(metric.window.start, _days(metric, clock).together) for metric in daily}
+    for start, together in sorted(alike):
+        group = [m for m in daily if (m.window.start, _days(m, clock).together) == (start, together)]
         shown.engine.keep("unit_days", _unit_days(shown, group, start))
         for number, metric in enumerate(group):
             found[metric] = _Sums(shown, metric, number).daily()
@@ -89,28 +110,30 @@ def since_of(daily: Daily, arms: tuple[str, str], clock: Clock, once: Telling) -
     strata = strata_of(counts, *arms, clock)
     plain = replace(daily.metric, covariates=(), cap=None)
     days = [measured_of(plain, cells, strata, arms, clock) for cells in daily.by_day]
+    told = tuple(map(once.of, days))
     sloped = replace(plain, kind=MetricKind.MEAN)
     contrast = measured_of(sloped, daily.slopes, strata, arms, clock).contrast
     slope = fixed(contrast, once.alpha)
     if not isinstance(contrast, Contrast) or not isinstance(slope, Difference):
-        return Since(tuple(map(once.of, days)), slope, None)
+        return Since(daily.together, told, slope, None)
     whole = sum(day.contrast.effect for day in days if isinstance(day.contrast, Contrast))
-    return Since(tuple(map(once.of, days)), replace(slope, method=METHOD), drift(whole, slope))
+    return Since(daily.together, told, replace(slope, method=METHOD), drift(whole, slope))
 
 
 def _unit_days(shown: Shown, metrics: Sequence[Metric], start: int) -> str:
     """Rows of a unit, a day since its first exposure and what each metric is on it: V0, V1, ..."""
     trial, clock = shown.trial, shown.clock
-    gap = f"(e.Time - u.First - {start * SECOND})"
-    day = f"CAST(({gap} - {gap} % {clock.day}) / {clock.day} AS BIGINT)"
-    most = max(days_of(metric, clock) for metric in metrics) * clock.day
+    gap, length = f"(e.Time - u.First - {start * SECOND})", _days(metrics[0], clock).length(clock)
+    day = f"CAST(({gap} - {gap} % {length}) / {length} AS BIGINT)"
+    ends = [_days(metric, clock).number * length for metric in metrics]
     values = ", ".join(
-        f"{_value(m, f'{gap} < {days_of(m, clock) * clock.day}')} AS V{i}" for i, m in enumerate(metrics)
+        f"{_value(metric, f'{gap} < {end}')} AS V{i}"
+        for i, (metric, end) in enumerate(zip(metrics, ends, strict=True))
     )
     return f"""
 SELECT e.Unit AS Unit, {day} AS Day, {values}
 FROM spans e JOIN analysed u ON e.Unit = u.Unit
-WHERE {events_of(trial, (metric.events for metric in metrics))} AND {gap} >= 0 AND {gap} < {most}
+WHERE {events_of(trial, (metric.events for metric in metrics))} AND {gap} >= 0 AND {gap} < {max(ends)}
   AND e.Received - u.First <= {trial.closing} AND u.Period < {shown.cut}
 GROUP BY e.Unit, {day}
 """
@@ -138,7 +161,7 @@ class _Sums:
 
     @property
     def days(self) -> int:
-        return days_of(self.metric, self.shown.clock)
+        return _days(self.metric, self.shown.clock).number
 
     def daily(self) -> Daily:
         """Units without a row of a day have the value 0 on it."""
@@ -154,7 +177,9 @@ class _Sums:
             rows.setdefault(int(day), {})[key] = sums
         by_day = [_cells(units, rows.get(day, {}), shift) for day in range(self.days)]
         slopes = dict(_parsed(row) for row in self.shown.engine.rows(self._slopes()))
-        return Daily(self.metric, tuple(by_day), _cells(units, slopes, 0.0))
+        return Daily(
+            self.metric, _days(self.metric, clock).together, tuple(by_day), _cells(units, slopes, 0.0)
+        )
 
     def _shift(self, units: int) -> float:
         """Near a day's mean, so that sums keep their digits; 0 of a proportion, which is counted."""

@@ -8,6 +8,7 @@
 
 from dataclasses import dataclass
 
+from meshtrial.analysis.beside import Beside, beside_of, nothing_beside, shown_until
 from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Clock, Counts, Key, clock_of
 from meshtrial.analysis.eligible import eligible
@@ -17,11 +18,13 @@ from meshtrial.analysis.health_check import Check, Patient
 from meshtrial.analysis.history import History, documents_query, history_of, phases_query
 from meshtrial.analysis.judged import Judged, Peek, judge, nobody, peek_at, peek_cut, withheld_by
 from meshtrial.analysis.measure import measure
+from meshtrial.analysis.shown import Shown
 from meshtrial.analysis.signs import Signs, read_signs
 from meshtrial.analysis.signs_losses import read_losses
 from meshtrial.analysis.timeline import Look, Timeline, timeline_of
 from meshtrial.analysis.units import Trial
 from meshtrial.plan.model import Experiment, Plan
+from meshtrial.stats.estimate import NotEstimable
 from meshtrial.store.engine import Engine
 
 
@@ -42,6 +45,7 @@ class Analysis:
     judged: Judged
     peek: Peek | None
     """What the units closed by now would say, where no look may; None unless it was asked for."""
+    beside: Beside
 
     @property
     def phases(self) -> frozenset[str]:
@@ -90,8 +94,14 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
     if peek and (cut := peek_cut(judged, timeline)) is not None:
         look = Look(cut, now, min(1.0, closed / rule.planned_units), last=False)
         peeked = peek_at(experiment, measure(engine, trial, gathered, look, clock))
+    until = shown_until(judged)
+    beside = (
+        nothing_beside(until.reason)
+        if isinstance(until, NotEstimable)
+        else beside_of(Shown(engine, trial, gathered, clock, until), plan, timeline.closed)
+    )
     return Analysis(
-        plan, experiment, clock, history, gathered, counted, timeline, signs, health, judged, peeked
+        plan, experiment, clock, history, gathered, counted, timeline, signs, health, judged, peeked, beside
     )
 
 
