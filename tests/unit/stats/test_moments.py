@@ -24,25 +24,12 @@ def compared(control: Moments, treatment: Moments, alpha: float = 0.05) -> Diffe
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.5, -20.0])
-def test_published_welch_sleep(shift: float) -> None:
-    inputs, expected, tolerance = published("welch-sleep")
+def test_wherever_the_shift_is_the_published_numbers_of_the_sleep_data_come(shift: float) -> None:
+    inputs, expected = published("welch-sleep")
     difference = compared(of(inputs["group2"], shift), of(inputs["group1"], shift))
-    assert difference.p_value == near(expected["p"], tolerance)
-    assert [difference.interval.low, difference.interval.high] == near(expected["ci"], tolerance)
+    assert difference.p_value == near(expected["p"], 1e-5)
+    assert [difference.interval.low, difference.interval.high] == near(expected["ci"], 1e-7)
     assert difference.method == "Welch t"
-
-
-def test_published_growthbook_welch_abs() -> None:
-    inputs, expected, tolerance = published("growthbook-welch-abs")
-    control, treatment = (
-        Moments(0.0, arm["n"], arm["sum"], arm["sum_squares"])
-        for arm in (inputs["control"], inputs["treatment"])
-    )
-    difference = compared(control, treatment, inputs["alpha"])
-    assert difference.effect == near(expected["diff"], tolerance)
-    assert difference.p_value == near(expected["p"], tolerance)
-    assert [difference.interval.low, difference.interval.high] == near(expected["ci"], tolerance)
-    assert difference.relative == near((2422.7 / 3461) / (1396.87 / 3407) - 1, 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, quantile_test
 
 from meshtrial.stats.contrast import Contrast, Contrasted
 from meshtrial.stats.estimate import NotEstimable
@@ -18,7 +18,6 @@ from meshtrial.stats.quantile import (
     share_error,
     value_rank,
 )
-from stats_cases import near, published
 
 
 def told(contrast: Contrasted) -> Contrast:
@@ -47,30 +46,6 @@ def sampled(values: np.ndarray, q: float, unit: np.ndarray | None = None) -> Qua
     return QuantileSample(at, counts, ranks, lower, upper)
 
 
-def test_published_quantile_p90_growthbook() -> None:
-    inputs, expected, tolerance = published("quantile-p90-growthbook")
-    nu, arms = inputs["nu"], []
-    for arm in (inputs["control"], inputs["treatment"]):
-        n, half = arm["n"], norm.isf(0.025) * math.sqrt(nu * (1 - nu) * arm["n"])
-        counts = Joint((0.0, 0.0), n, (nu * n, n), (nu * n, nu * n, n))
-        ranks = Ranks(nu * n - half, nu * n + half)
-        arms.append(QuantileSample(arm["q"], counts, ranks, arm["lower"], arm["upper"]))
-    found = told(quantile_contrast(*arms))
-    assert found.effect == near(expected["diff"], tolerance)
-
-    # Published with a factor (n - 1) / n on each arm's variance; ours, over units, has n / (n - 1).
-    def interval(power: int) -> list[float]:
-        errors = [
-            error * ((arm.counts.units - 1) / arm.counts.units) ** (power / 2)
-            for error, arm in zip((found.control_error, found.treatment_error), arms, strict=True)
-        ]
-        half = norm.isf(0.025) * math.hypot(*errors)
-        return [found.effect - half, found.effect + half]
-
-    assert interval(2) == near(expected["ci"], tolerance)
-    assert interval(1) == near([0.4572523, 0.6157725], 6e-8)
-
-
 @pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
 def test_the_error_is_the_textbooks_where_the_density_is_known(q: float) -> None:
     """sqrt(q (1 - q) / n) / density, of exponential events."""
@@ -81,6 +56,17 @@ def test_the_error_is_the_textbooks_where_the_density_is_known(q: float) -> None
         assert error == pytest.approx(math.sqrt(q * (1 - q) / n) / (1 - q), rel=0.1)
     assert found.control == pytest.approx(-math.log(1 - q), rel=0.02)
     assert (found.control_units, found.treatment_units) == (400_000, 100_000)
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("seed", range(4))
+def test_value_and_interval_of_an_arm_are_about_those_of_scipys_binomial_test(seed: int, q: float) -> None:
+    values = np.random.default_rng(seed).lognormal(0, 1, 30_000)
+    exact = quantile_test(values, p=q).confidence_interval(0.95)
+    arm = sampled(values, q)
+    error = told(quantile_contrast(arm, arm)).control_error
+    assert arm.value == np.quantile(values, q, method="inverted_cdf")
+    assert 2 * norm.isf(0.025) * error == pytest.approx(exact.high - exact.low, rel=0.1)
 
 
 def test_events_alike_within_a_unit_inflate_the_error_by_the_design_effect() -> None:

@@ -6,7 +6,7 @@ import statsmodels.api as sm
 
 from meshtrial.stats.contrast import Contrast, Contrasted, combine, fieller
 from meshtrial.stats.estimate import Interval, NotEstimable
-from meshtrial.stats.fixed import fixed_critical, fixed_p_value
+from meshtrial.stats.fixed import fixed_critical
 from meshtrial.stats.joint import Joint
 from meshtrial.stats.moments import mean_contrast
 from meshtrial.stats.ratio import METHOD, linearised, ratio_contrast
@@ -18,25 +18,8 @@ def told(contrast: Contrasted) -> Contrast:
     return contrast
 
 
-def of_moments(units: int, means: tuple[float, float], var_x: float, var_y: float, cov: float) -> Joint:
-    """A sample with these means and (unbiased) variances, of numerator and denominator."""
-    n = units - 1
-    return Joint(means, units, (0.0, 0.0), (n * var_x, n * cov, n * var_y))
-
-
-def test_published_delta_ratio_var() -> None:
-    inputs, expected, tolerance = published("delta-ratio-var")
-    sample = of_moments(
-        100, (inputs["mean_x"], inputs["mean_y"]), inputs["var_x"], inputs["var_y"], inputs["cov_xy"]
-    )
-    found = told(ratio_contrast(sample, sample))
-    assert 100 * found.control_error**2 == near(expected, tolerance)
-    assert found.control == near(inputs["mean_x"] / inputs["mean_y"], 1e-12)
-    assert found.method == METHOD
-
-
-def test_published_tea_tasting_orders_per_session() -> None:
-    inputs, expected, tolerance = published("tea-tasting-orders_per_session")
+def test_fiellers_interval_of_a_ratio_is_near_the_published_one_of_the_log_ratio() -> None:
+    inputs, expected = published("tea-tasting-orders_per_session")
     arms = []
     for arm in (inputs["0"], inputs["1"]):
         n, sums, squares = arm["n"], arm["sum"], arm["sum_squares"]
@@ -44,12 +27,7 @@ def test_published_tea_tasting_orders_per_session() -> None:
         totals = (sums["orders"], sums["sessions"])
         arms.append(Joint((0.0, 0.0), n, totals, (squares["orders"], product, squares["sessions"])))
     found = told(ratio_contrast(*arms))
-    half = fixed_critical(found, 0.05) * found.error
-    assert found.effect == near(expected["diff"], tolerance)
-    assert [found.effect - half, found.effect + half] == near(expected["ci"], tolerance)
-    assert fixed_p_value(found) == near(expected["p"], tolerance)
-    assert found.effect / found.control == near(expected["rel"], tolerance)
-    # The published relative interval is of the log-ratio; Fieller's is close to it, and not the same.
+    assert found.method == METHOD
     relative = fieller(found, fixed_critical(found, 0.05))
     assert isinstance(relative, Interval)
     assert [relative.low, relative.high] == near(expected["rel_ci"], 0.003)

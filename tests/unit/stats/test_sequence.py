@@ -1,5 +1,4 @@
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from meshtrial.stats.sequence import (
     sequence_critical,
     sequence_p_value,
 )
-from stats_cases import near, published
 
 PLAIN = Contrast("Welch t", 10.0, 0.5, 0.1, 0.12, math.inf, 4000, 6000)
 
@@ -21,33 +19,6 @@ PLAIN = Contrast("Welch t", 10.0, 0.5, 0.1, 0.12, math.inf, 4000, 6000)
 def estimated(comparison: Comparison) -> Difference:
     assert isinstance(comparison, Difference)
     return comparison
-
-
-def of(arm: dict[str, Any]) -> tuple[float, float]:
-    """Mean and variance by unit."""
-    n = arm["n"]
-    if "x" in arm:
-        return arm["x"] / n, arm["x"] / n * (1 - arm["x"] / n)
-    return arm["sum"] / n, (arm["sum_squares"] - arm["sum"] ** 2 / n) / (n - 1)
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_published(which: int) -> None:
-    inputs, expected, tolerance = published("asympcs-growthbook")
-    given, wanted = inputs[which], expected[which]
-    (m0, v0), (m1, v1) = of(given["control"]), of(given["treatment"])
-    n0, n1 = given["control"]["n"], given["treatment"]["n"]
-    # The case's effect is relative, with the delta method's errors; only the boundary is ours.
-    errors = m1 * math.sqrt(v0 / n0) / m0**2, math.sqrt(v1 / n1) / m0
-    found = estimated(
-        confidence_sequence(
-            Contrast("delta", 1.0, m1 / m0 - 1, *errors, math.inf, n0, n1), 0.05, given["N_star"]
-        )
-    )
-    assert found.effect == near(wanted["lift"], tolerance)
-    assert found.error == near(wanted["se"], tolerance)
-    assert [found.interval.low, found.interval.high] == near(wanted["ci"], tolerance)
-    assert found.p_value == near(wanted["p"], tolerance)
 
 
 def test_the_closed_form_of_the_paper() -> None:

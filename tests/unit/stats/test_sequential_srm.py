@@ -6,8 +6,7 @@ import pytest
 from scipy.stats import dirichlet_multinomial, multinomial
 
 from meshtrial.stats.estimate import NotEstimable
-from meshtrial.stats.srm import Split, SrmEvidence, sequential_srm, srm_log_e
-from stats_cases import near, published
+from meshtrial.stats.srm import Split, SrmEvidence, sequential_srm
 
 HALVES = (Fraction(1, 2), Fraction(1, 2))
 
@@ -16,15 +15,6 @@ def evidence(*splits: Split) -> SrmEvidence:
     found = sequential_srm(splits)
     assert isinstance(found, SrmEvidence)
     return found
-
-
-@pytest.mark.parametrize("stream", ["unit", "aggregated"])
-def test_published(stream: str) -> None:
-    given, expected, tolerance = published("srm-sequential-ssrm")
-    counts = np.cumsum(given["unit_stream" if stream == "unit" else stream], axis=0)
-    wanted = expected[f"{stream}_final"]
-    log_e = srm_log_e(counts, given["theta0"], given["dirichlet_alpha"])
-    assert log_e[-1] == near(wanted["logM1"] - wanted["logM0"], tolerance)
 
 
 @pytest.mark.parametrize("seed", range(10))
