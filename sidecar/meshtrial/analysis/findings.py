@@ -108,20 +108,26 @@ class Finding:
         return margin.value * abs(contrast.control if isinstance(contrast, Contrast) else known)
 
 
-def findings_of(experiment: Experiment, looks: Sequence[LookedAt]) -> tuple[Finding, ...]:
+def findings_of(
+    experiment: Experiment, looks: Sequence[LookedAt], *, p_values: bool = True
+) -> tuple[Finding, ...]:
     """What the latest of the looks says: primaries, guardrails, secondaries, each of every arm in plan order.
 
     Args:
         experiment: What is judged.
         looks: At least one, in order.
+        p_values: Whether there are any: intervals decide, and p-values of many looks take long. Else those of
+            a group-sequential trial are NaN, and none is adjusted.
     """
-    judge = _Judge(experiment, looks)
+    judge = _Judge(experiment, looks, p_values)
     rule, arms = experiment.decision, experiment.treatments()
     alpha = rule.alpha
     primaries = [judge.primary(e, arm, primary_alpha(experiment)) for e in rule.primary for arm in arms]
     several = len(arms) * len(rule.guardrails)
     guardrails = [judge.guardrail(e, arm, alpha, alpha / several) for e in rule.guardrails for arm in arms]
     secondaries = [judge.secondary(e, arm, alpha) for e in rule.secondary for arm in arms]
+    if not p_values:
+        return (*primaries, *guardrails, *secondaries)
     adjusted = _in_order(primaries, len(arms)) if rule.gatekeeping else _adjusted(primaries, holm)
     return (*adjusted, *guardrails, *_adjusted(secondaries, benjamini_hochberg))
 
@@ -171,6 +177,7 @@ class _Judge:
 
     experiment: Experiment
     looks: Sequence[LookedAt]
+    p_values: bool
 
     @property
     def rule(self) -> DecisionRule:
@@ -222,8 +229,8 @@ class _Judge:
         alpha: float,
         margin: tuple[float, Scale] | None = None,
     ) -> Comparison:
-        """By the plan's method."""
-        measured = finding.measured
+        """By the plan's method; of what is beyond a margin only the interval is asked."""
+        measured, is_beyond = finding.measured, margin is not None
         match self.rule.method:
             case Method.FIXED:
                 return _fixed(measured, contrasts[-1], alpha, margin)
@@ -233,7 +240,8 @@ class _Judge:
                 tuned = tuned_for(self.experiment, finding.arm)
                 return confidence_sequence(contrasts[-1], alpha, tuned, measured.time)
             case Method.GROUP_SEQUENTIAL:
-                return latest_look(self.rule, self.looks, contrasts, alpha)
+                shown = self.p_values and not is_beyond
+                return latest_look(self.rule, self.looks, contrasts, alpha, p_value=shown)
 
     def _is_futile(self, finding: Finding, entry: Primary, alpha: float) -> bool:
         if isinstance(finding.measured.contrast, NotEstimable):

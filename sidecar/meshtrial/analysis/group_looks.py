@@ -14,14 +14,21 @@ from meshtrial.stats.group_sequential import (
     Look,
     adjust,
     conditional_power,
-    examine,
+    latest_critical,
+    latest_is_futile,
+    latest_p_value,
 )
 
 _TOGETHER = NotEstimable("this look fell together with a later one")
 
 
 def latest_look(
-    rule: DecisionRule, looks: Sequence[LookedAt], contrasts: Sequence[Contrasted], alpha: float
+    rule: DecisionRule,
+    looks: Sequence[LookedAt],
+    contrasts: Sequence[Contrasted],
+    alpha: float,
+    *,
+    p_value: bool = True,
 ) -> Comparison:
     """What the latest look says of an effect, by the bounds of the plan.
 
@@ -30,16 +37,18 @@ def latest_look(
         looks: At least one, in order.
         contrasts: Of each look, the effect, or what it is beyond a margin.
         alpha: Two-sided error rate of all looks together.
+        p_value: Whether there is one, which takes most of the time; else it is NaN.
     """
-    latest = examine(_bounds(rule, alpha), _seen(rule, looks, contrasts))[-1]
-    contrast = contrasts[-1]
+    bounds, seen = _bounds(rule, alpha), _seen(rule, looks, contrasts)
+    critical, contrast = latest_critical(bounds, seen), contrasts[-1]
     if isinstance(contrast, NotEstimable):
         return contrast
-    if isinstance(latest, NotEstimable):
-        return latest
-    if math.isinf(latest.critical):
+    if isinstance(critical, NotEstimable):
+        return critical
+    if math.isinf(critical):
         return NotEstimable("next to no alpha is spent at so early a look, so nothing could be told by it")
-    return difference(contrast, latest.critical, latest.p_value)
+    p = latest_p_value(bounds, seen) if p_value else math.nan
+    return p if isinstance(p, NotEstimable) else difference(contrast, critical, p)
 
 
 def is_futile(
@@ -61,8 +70,7 @@ def is_futile(
     if rule.futility is None or not effect or looks[-1].look.last:
         return False
     bounds = _bounds(rule, alpha, Futility(rule.futility, rule.power, effect))
-    latest = examine(bounds, _seen(rule, looks, contrasts))[-1]
-    return not isinstance(latest, NotEstimable) and latest.futile
+    return latest_is_futile(bounds, _seen(rule, looks, contrasts))
 
 
 def stopped_at(

@@ -59,12 +59,13 @@ def judge(experiment: Experiment, timeline: Timeline, looks: Sequence[LookedAt],
         case = Case(rule, (), reason, (), old_enough=False, last=False)
         return Judged(decide_trial(case), case, (), None)
     for count, looked in enumerate(looks, 1):
-        findings = findings_of(experiment, looks[:count])
+        findings = findings_of(experiment, looks[:count], p_values=False)
         case = Case(rule, (), None, findings, _is_old_enough(timeline, rule, looked), looked.look.last)
         verdict = decide_trial(case)
         goes_on = verdict.decision is Ruling.WAIT and not looked.look.last
         if count == len(looks) or not goes_on:
-            return Judged(verdict, case, tuple(looks[:count]), None if goes_on else looked.look)
+            shown = replace(case, findings=findings_of(experiment, looks[:count]))
+            return Judged(verdict, shown, tuple(looks[:count]), None if goes_on else looked.look)
     raise AssertionError("the last look always returns")
 
 

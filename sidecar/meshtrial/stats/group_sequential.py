@@ -15,7 +15,7 @@ from meshtrial.stats.course import Course, course_of, t_deviate
 from meshtrial.stats.estimate import Interval, NotEstimable, require_alpha
 from meshtrial.stats.futility import Futility, futility_bounds
 from meshtrial.stats.integration import LEAST_GROWTH, Stage, leave
-from meshtrial.stats.repeated import exact_p_values, sequential_p_values
+from meshtrial.stats.repeated import exact_p_values, sequential_p_value, sequential_p_values
 from meshtrial.stats.stagewise import stagewise
 
 _NO_ESTIMATE = NotEstimable("no look has an estimate")
@@ -135,6 +135,57 @@ def examine(rule: GroupSequential, looks: Sequence[Look]) -> tuple[Examined | No
         )
     }
     return tuple(reason or examined[place] for place, reason in enumerate(found))
+
+
+def latest_critical(rule: GroupSequential, looks: Sequence[Look]) -> float | NotEstimable:
+    """`Examined.critical` of the latest look, without all that takes longer.
+
+    Args:
+        rule: The rule.
+        looks: As for `examine`.
+
+    Raises:
+        ValueError: As `examine`.
+    """
+    course, latest = _course(rule, looks), looks[-1].contrast
+    if isinstance(latest, NotEstimable):
+        return latest
+    return _NO_ESTIMATE if course is None else t_deviate(latest, course.bounds[-1])
+
+
+def latest_p_value(rule: GroupSequential, looks: Sequence[Look]) -> float | NotEstimable:
+    """`Examined.p_value` of the latest look that has an estimate, without those before it.
+
+    Args:
+        rule: The rule.
+        looks: As for `examine`.
+
+    Raises:
+        ValueError: As `examine`.
+    """
+    course = _course(rule, looks)
+    if course is None:
+        return _NO_ESTIMATE
+    if rule.boundary.spending:
+        return sequential_p_value(rule.boundary, course.times, course.clock, course.z)
+    return _p_values(rule, course)[-1]
+
+
+def latest_is_futile(rule: GroupSequential, looks: Sequence[Look]) -> bool:
+    """`Examined.futile` of the latest look, without all that takes longer; False where it has no estimate.
+
+    Args:
+        rule: The rule.
+        looks: As for `examine`.
+
+    Raises:
+        ValueError: As `examine`.
+    """
+    course = _course(rule, looks)
+    if course is None or rule.futility is None or isinstance(looks[-1].contrast, NotEstimable):
+        return False
+    floor = _floors(rule, course)[-1]
+    return floor is not None and math.copysign(1, rule.futility.effect) * course.z[-1] <= floor
 
 
 def adjust(rule: GroupSequential, looks: Sequence[Look]) -> Adjusted | NotEstimable:

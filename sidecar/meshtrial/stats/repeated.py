@@ -42,6 +42,19 @@ def sequential_p_values(
     return tuple(found)
 
 
+def sequential_p_value(
+    boundary: Boundary, times: Sequence[float], information: Sequence[float], z: Sequence[float]
+) -> float:
+    """The last of `sequential_p_values`, far sooner: where there is an effect the last look has the least."""
+    least = 1.0
+    bounds = spending_bounds(boundary, _MOST, times, information).z
+    for k in reversed(range(len(z))):
+        if abs(z[k]) >= bounds[k]:
+            least = _repeated(boundary, times[: k + 1], information[: k + 1], abs(z[k]), min(least, _MOST))
+            bounds = spending_bounds(boundary, least, times, information).z
+    return least
+
+
 def exact_p_values(
     boundary: Boundary, planned: Sequence[float], places: Sequence[int], z: Sequence[float]
 ) -> tuple[float, ...]:
