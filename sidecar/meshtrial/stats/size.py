@@ -9,14 +9,11 @@ import math
 from typing import Final
 
 from scipy.optimize import brentq
-from scipy.special import chdtrc, ncfdtr, ndtr, ndtri, stdtrit
+from scipy.special import chdtrc, ncfdtr, ndtr, stdtrit
 
 from meshtrial.stats.estimate import NotEstimable, require_alpha, require_between
+from meshtrial.stats.size_rates import LEAST_EFFECT, RATIO, Rates
 
-_RATIO: Final = (1e-6, 1e6)
-"""Beyond, one arm is too small for any approximation here."""
-_LEAST_EFFECT: Final = 1e-12
-"""Of a proportion; doubles near 1 tell no smaller differences apart."""
 _STANDARDISED: Final = (1e-6, 1e3)
 """Effects in standard deviations that a size can be computed for."""
 _MOST_UNITS: Final = 1e15
@@ -48,9 +45,7 @@ def proportion_power(
 
     Source: R, stats::power.prop.test.
     """
-    _require_proportions(baseline, effect, alpha, ratio)
-    require_between("control_units", control_units, 0, math.inf)
-    return _proportion_power(baseline, effect, control_units, alpha, ratio)
+    return Rates(baseline, effect, ratio).power(control_units, alpha)
 
 
 def proportion_size(baseline: float, effect: float, alpha: float, power: float, ratio: float = 1.0) -> float:
@@ -67,13 +62,7 @@ def proportion_size(baseline: float, effect: float, alpha: float, power: float, 
 
     Source: R, stats::power.prop.test.
     """
-    _require_proportions(baseline, effect, alpha, ratio)
-    require_between("power", power, alpha, 1)
-    null, own = _deviations(baseline, effect, ratio)
-    reach = _z(alpha) * null + float(ndtri(power)) * own
-    if reach <= 0:
-        raise ValueError(f"no size can be computed for ratio {ratio:g}: arms are too unequal to approximate")
-    return (reach / effect) ** 2
+    return Rates(baseline, effect, ratio).size(alpha, power)
 
 
 def minimum_effect(baseline: float, units_per_arm: float, alpha: float, power: float) -> float | NotEstimable:
@@ -90,12 +79,14 @@ def minimum_effect(baseline: float, units_per_arm: float, alpha: float, power: f
     require_between("power", power, alpha, 1)
 
     def missing(effect: float) -> float:
-        return _proportion_power(baseline, effect, units_per_arm, alpha, 1.0) - power
+        return Rates(baseline, effect).power(units_per_arm, alpha) - power
 
-    most = 1 - baseline
+    least, most = LEAST_EFFECT, (1 - baseline) * (1 - _PRECISION)
     if missing(most) < 0:
         return NotEstimable(f"{units_per_arm:g} units an arm are too few to find even a rise to 100%")
-    return float(brentq(missing, 0, most, xtol=_PRECISION * _PRECISION, rtol=_PRECISION))
+    if missing(least) >= 0:
+        return least
+    return float(brentq(missing, least, most, xtol=_PRECISION * _PRECISION, rtol=_PRECISION))
 
 
 def mean_power(sd: float, effect: float, control_units: float, alpha: float, ratio: float = 1.0) -> float:
@@ -163,23 +154,6 @@ def duration_days(units_total: float, units_per_day: float) -> float:
     return units_total / units_per_day
 
 
-def _proportion_power(
-    baseline: float, effect: float, control_units: float, alpha: float, ratio: float
-) -> float:
-    null, own = _deviations(baseline, effect, ratio)
-    bar, shift = _z(alpha) * null, abs(effect) * math.sqrt(control_units)
-    return float(ndtr((shift - bar) / own) + ndtr((-shift - bar) / own))
-
-
-def _deviations(baseline: float, effect: float, ratio: float) -> tuple[float, float]:
-    """Standard deviations of the difference for one control unit: pooled, and each arm's own."""
-    treated = baseline + effect
-    pooled = (baseline + ratio * treated) / (1 + ratio)
-    null = pooled * (1 - pooled) * (1 + 1 / ratio)
-    own = baseline * (1 - baseline) + treated * (1 - treated) / ratio
-    return math.sqrt(null), math.sqrt(own)
-
-
 def _mean_power(standardised: float, control_units: float, alpha: float, ratio: float) -> float:
     """Both tails of the noncentral t at once: its square is a noncentral F with 1 and its own freedom."""
     freedom = control_units * (1 + ratio) - 2
@@ -196,23 +170,10 @@ def _least_units(ratio: float) -> float:
     return 2 * max(1.0, 1 / ratio)
 
 
-def _z(alpha: float) -> float:
-    return -float(ndtri(alpha / 2))
-
-
-def _require_proportions(baseline: float, effect: float, alpha: float, ratio: float) -> None:
-    require_between("baseline", baseline, 0, 1)
-    require_between("ratio", ratio, *_RATIO)
-    require_alpha(alpha)
-    if not abs(effect) >= _LEAST_EFFECT:
-        raise ValueError(f"effect must be at least {_LEAST_EFFECT:g} either way, not {effect:g}")
-    require_between("baseline plus effect", baseline + effect, 0, 1)
-
-
 def _require_means(sd: float, effect: float, alpha: float, ratio: float) -> float:
     """The effect in standard deviations, above 0."""
     require_between("sd", sd, 0, math.inf)
-    require_between("ratio", ratio, *_RATIO)
+    require_between("ratio", ratio, *RATIO)
     require_alpha(alpha)
     standardised = abs(effect) / sd
     require_between("effect in standard deviations", standardised, *_STANDARDISED)
