@@ -80,7 +80,8 @@ def later_contrast(early: Contrasted, late: Contrasted) -> Contrasted:
         return NotEstimable(f"early units: {early.reason}")
     if isinstance(late, NotEstimable):
         return NotEstimable(f"late units: {late.reason}")
-    errors = [(part.error**2, part.freedom) for part in (early, late)]
+    larger = max(early.error, late.error)  # of whose square a square could overflow
+    errors = [((part.error / larger) ** 2, part.freedom) for part in (early, late)]
     terms = math.fsum(variance**2 / freedom for variance, freedom in errors)
     return Contrast(
         LATER,
