@@ -1,9 +1,13 @@
 """A sidecar's plans, as the analysis finds them in the store."""
 
+import time
 from pathlib import Path
 
 from e2e.trial import collecting, sidecar, until
-from meshtrial.analysis.history import documents_query, history_of, phases_query
+from meshtrial.analysis.cells import HOUR
+from meshtrial.analysis.history import documents_query, history_of
+from meshtrial.analysis.tallies import read_tallies
+from meshtrial.analysis.units import Trial
 from meshtrial.errors import NoData
 from meshtrial.plan.load import load
 from meshtrial.store.engine import DuckDB
@@ -35,7 +39,8 @@ def test_what_came_into_force_when_can_be_read_from_the_store(tmp_path: Path) ->
                 pass  # a restart is no change
         found = documents(tmp_path / "store")
         with connect(tmp_path / "store") as connection:
-            assert DuckDB(connection).rows(phases_query("rank-v2")) == []
+            trial = Trial(load(RANK, "plan.yaml").experiments[0], HOUR)
+            assert read_tallies(DuckDB(connection), trial, time.time_ns()).phases() == []
 
     half, whole = load(HALF, "plan.yaml"), load(RANK, "plan.yaml")
     history = history_of(found, [], whole.digest, whole.experiments[0])

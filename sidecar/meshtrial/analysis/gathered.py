@@ -7,8 +7,22 @@ from typing import Any
 
 from meshtrial.analysis.cells import Cells, Counts, Key
 from meshtrial.analysis.eligible import Eligible
-from meshtrial.analysis.units import COUNTS, Trial, analysed_query, firsts_query, units_query
-from meshtrial.analysis.values import capped, shifts_query, sums_query, values_query
+from meshtrial.analysis.events import Kinds, events_needed, events_query, values_of_events
+from meshtrial.analysis.marks import asked_of, mark_columns
+from meshtrial.analysis.units import (
+    Trial,
+    counts_query,
+    firsts_query,
+    has_group,
+    kept_query,
+    met_query,
+    named_query,
+    places_query,
+    resolved_query,
+    spells_query,
+    unit_table,
+)
+from meshtrial.analysis.values import capped, shifts_query, sums_query
 from meshtrial.analysis.variables import Variable, all_variables, variables_of
 from meshtrial.stats.joint import Joint
 from meshtrial.store.engine import Engine
@@ -34,30 +48,43 @@ class Gathered:
 
 
 def keep_units(engine: Engine, trial: Trial, eligible: Sequence[Eligible]) -> None:
-    """Make the tables `units` and `analysed`, which all other queries read."""
-    keep_firsts(engine, trial, "units", trial.unit_key)
-    engine.keep("analysed", analysed_query(trial, eligible))
+    """Name the tables `units` and `analysed`, which all other queries read."""
+    engine.keep("places", places_query(trial))
+    name_firsts(engine, trial, "unit", trial.unit_key)
+    more = ', f."Group"' if trial.experiment.unit.group_kind is not None else ""
+    if trial.experiment.unit.switchback is not None:
+        engine.keep("unit_spells", spells_query(trial.unit_key))
+        more = ", f.Begun, f.Until"
+    engine.keep("kept_units", kept_query(trial, eligible))
+    engine.name("units", named_query(trial, trial.unit_key, unit_table(trial), f", f.Bucket{more}"))
+    engine.name("analysed", named_query(trial, trial.unit_key, "kept_units", more))
 
 
-def keep_firsts(engine: Engine, trial: Trial, table: str, key: str) -> None:
-    """Make a table of first exposures by a key: units, or groups."""
-    engine.keep("firsts", firsts_query(trial, key))
-    engine.keep(table, units_query(trial, key, ties=False))
-    if len({engine.rows(f"SELECT count(*) FROM {name}")[0][0] for name in ("firsts", table)}) > 1:
-        engine.keep(table, units_query(trial, key, ties=True))
+def name_firsts(engine: Engine, trial: Trial, what: str, key: str) -> None:
+    """Name a table of first exposures by a key: `unit_firsts`, or `group_firsts`."""
+    met, resolved = f"{what}_met", f"{what}_resolved"
+    engine.keep(met, met_query(trial, key))
+    engine.keep(resolved, resolved_query(trial, key, met, ties=False))
+    several = "1 = 1" if has_group(trial, key) else "Way <> Other"
+    counts = (f"SELECT count(*) FROM {met} WHERE {several}", f"SELECT count(*) FROM {resolved}")
+    if len({engine.rows(count)[0][0] for count in counts}) > 1:
+        engine.keep(resolved, resolved_query(trial, key, met, ties=True))
+    engine.name(f"{what}_firsts", firsts_query(trial, key, met, resolved))
 
 
 def gather_cells(engine: Engine, trial: Trial) -> Gathered:
-    """Sum up what units did, from the tables `units` and `analysed`."""
-    exposed, analysed = (_counts(engine, table) for table in ("units", "analysed"))
+    """Sum up what units did; makes the tables `events` and `unit_values` and reads those of `keep_units`."""
+    exposed, analysed = (counts_of(engine, trial, table) for table in (unit_table(trial), "kept_units"))
     metrics = trial.experiment.decision.metrics()
-    variables = all_variables(metrics)
+    variables, kinds = all_variables(metrics), Kinds.of(events_needed(metrics))
+    marks = mark_columns(asked_of(metrics), kinds)
+    engine.keep("events", events_query(trial, kinds))
+    engine.keep("unit_values", values_of_events(trial, variables, kinds, marks))
     if not variables or not analysed:
         return Gathered(exposed, analysed, {metric.id: {} for metric in metrics}, {}, {})
-    engine.keep("unit_values", values_query(trial, variables))
     limits = [_cap(engine, trial, i, variable) for i, variable in enumerate(variables)]
     columns = capped(variables, limits)
-    means = engine.rows(shifts_query(trial, columns))[0]
+    means = engine.rows(shifts_query(columns))[0]
     shifts = [0.0 if v.binary else float(mean) for v, mean in zip(variables, means, strict=True)]
     index = {variable: i for i, variable in enumerate(variables)}
     of_metric = {metric.id: [index[v] for v in variables_of(metric)] for metric in metrics}
@@ -78,10 +105,11 @@ def gather_cells(engine: Engine, trial: Trial) -> Gathered:
     return Gathered(exposed, analysed, cells, caps, dict(zip(variables, columns, strict=True)))
 
 
-def _counts(engine: Engine, table: str) -> Counts:
+def counts_of(engine: Engine, trial: Trial, table: str) -> Counts:
+    """Units of a table with First and Place."""
     return {
         Key(int(period), phase, cohort, arm): int(units)
-        for period, phase, cohort, arm, units in engine.rows(COUNTS.format(table=table))
+        for period, phase, cohort, arm, units in engine.rows(counts_query(trial, table))
     }
 
 
@@ -94,7 +122,7 @@ def _cap(engine: Engine, trial: Trial, number: int, variable: Variable) -> float
     found = engine.rows(f"""
 WITH early AS (
   SELECT Value, row_number() OVER (ORDER BY Value) AS Place, count(*) OVER () AS Units FROM (
-    SELECT coalesce(V{number}, 0.0) AS Value FROM analysed LEFT JOIN unit_values USING ({trial.unit_key})
+    SELECT coalesce(V{number}, 0.0) AS Value FROM kept_units LEFT JOIN unit_values USING ({trial.unit_key})
     ORDER BY First, Unit LIMIT {wanted}
   ) e
 )

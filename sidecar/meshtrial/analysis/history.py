@@ -63,19 +63,6 @@ ORDER BY Time, TraceId
 """
 
 
-def phases_query(experiment_id: str) -> str:
-    """Rows (phase, first time, last time) of exposures, those too that nobody counts.
-
-    A kept arm or one of an earlier hop names the phase that chose it, so it does not tell what is in force.
-    """
-    return f"""
-SELECT Phase, min(Time), max(Time) FROM spans
-WHERE SpanName = 'meshtrial.exposure' AND Experiment = {quoted(experiment_id)} AND Phase IS NOT NULL
-  AND Exposed IS NOT NULL AND Time IS NOT NULL AND coalesce(Reason, '') NOT IN ('cached', 'carried')
-GROUP BY Phase
-"""
-
-
 def history_of(
     documents: Iterable[tuple[int, str, str]],
     phases: Iterable[tuple[str, int, int]],
@@ -86,7 +73,7 @@ def history_of(
 
     Args:
         documents: Rows of `documents_query`.
-        phases: Rows of `phases_query`.
+        phases: Rows (phase, first time, last time) of its exposures (`tallies.Tallies.phases`).
         plan: Digest of the present plan.
         present: The experiment as the present plan has it: where its phase has exposures and no document,
             as after an import, this stands for it.

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from meshtrial.analysis.events import Kinds, counted, events_needed
 from meshtrial.analysis.units import Trial
-from meshtrial.analysis.values import amount_of, around, events_of, join_of
 from meshtrial.plan.inference import Metric
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.joint import Joint
 from meshtrial.stats.quantile import QuantileSample, cluster_inflation, order_ranks, value_rank
-from meshtrial.store.engine import Engine, quoted
+from meshtrial.store.engine import Engine
 
 _CLASS: Final = "CAST(floor(sign(Value) * 256 * ln(1 + abs(Value))) AS BIGINT)"
 """Values within about half a percent are of one class; classes have the order of their values."""
@@ -29,16 +29,20 @@ class Group(NamedTuple):
 
 
 def keep_events(engine: Engine, trial: Trial, metric: Metric) -> None:
-    """Make the table `quantile_events`: every event that counts of the units analysed, with its class."""
+    """Make the table `quantile_events`: every event that counts of the units analysed, with its class.
+
+    Needs the tables of `gathered`.
+    """
+    kinds = Kinds.of(events_needed(trial.experiment.decision.metrics()))
+    own = f"{kinds.is_of(metric.events)} AND {counted(metric.window.start, metric.window.end)} AND e.Late = 0"
+    together = 'u."Group"' if trial.experiment.unit.group_kind is not None else "u.Unit"
     engine.keep(
         "quantile_events",
         f"""
 SELECT *, {_CLASS} AS Class FROM (
-  SELECT {_together(trial)} AS Together,
-    u.Period AS Period, u.Phase AS Phase, u.Cohort AS Cohort, u.Arm AS Arm,
-    CAST({amount_of(metric.events)} AS DOUBLE) AS Value
-  FROM spans e JOIN analysed u ON {join_of(trial)}
-  WHERE {events_of(trial, [metric.events])} AND {around(trial, metric.window.start, metric.window.end)}
+  SELECT {together} AS Together, u.First AS First, u.Place AS Place,
+    CAST({kinds.amount_of(metric.events)} AS DOUBLE) AS Value
+  FROM events e JOIN kept_units u USING ({trial.unit_key}) WHERE {own}
 ) v WHERE Value IS NOT NULL
 """,
     )
@@ -48,32 +52,27 @@ def quantile_samples(engine: Engine, q: float, cut: int) -> Mapping[Group, Quant
     """One sample for each phase, cohort and arm, from the table `quantile_events`.
 
     Args:
-        engine: Has the table.
+        engine: Has the table, and `places`.
         q: Which quantile, in (0, 1).
-        cut: Units first exposed before count, nanoseconds since 1970.
+        cut: Units first exposed before count, nanoseconds since 1970: the start of a period.
     """
-    classes: dict[Group, list[tuple[int, int]]] = {}
-    for phase, cohort, arm, number, events in engine.rows(f"""
-SELECT Phase, Cohort, Arm, Class, count(*) FROM quantile_events WHERE Period < {cut}
-GROUP BY Phase, Cohort, Arm, Class ORDER BY Phase, Cohort, Arm, Class
+    places: dict[Group, list[int]] = {}
+    for place, *names in engine.rows("SELECT Place, Phase, Cohort, Arm FROM places ORDER BY Place"):
+        places.setdefault(Group(*names), []).append(int(place))
+    classes: dict[int, list[tuple[int, int]]] = {}
+    for place, number, events in engine.rows(f"""
+SELECT Place, Class, count(*) FROM quantile_events WHERE First < {cut} GROUP BY Place, Class
 """):
-        classes.setdefault(Group(phase, cohort, arm), []).append((int(number), int(events)))
-    return {
-        group: _sample(_Events(engine, _condition(group, cut), counts), q)
-        for group, counts in classes.items()
-    }
-
-
-def _together(trial: Trial) -> str:
-    """Whose events go together: those of what was randomised."""
-    return 'u."Group"' if trial.experiment.unit.group_kind is not None else "u.Unit"
-
-
-def _condition(group: Group, cut: int) -> str:
-    return (
-        f"Period < {cut} AND Phase = {quoted(group.phase)} AND Cohort = {quoted(group.cohort)}"
-        f" AND Arm = {quoted(group.arm)}"
-    )
+        classes.setdefault(int(place), []).append((int(number), int(events)))
+    found: dict[Group, QuantileSample | NotEstimable] = {}
+    for group, own in places.items():
+        counts: dict[int, int] = {}
+        for number, events in (pair for place in own for pair in classes.get(place, ())):
+            counts[number] = counts.get(number, 0) + events
+        if counts:
+            where = f"First < {cut} AND Place IN ({', '.join(map(str, own))})"
+            found[group] = _sample(_Events(engine, where, sorted(counts.items())), q)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,9 @@ class _Events:
             place += 1
         found = self.engine.rows(f"""
 SELECT min(Value) FROM (
-  SELECT Value, row_number() OVER (ORDER BY Value) AS Place
+  SELECT Value, row_number() OVER (ORDER BY Value) AS Number
   FROM quantile_events WHERE {self.condition} AND Class = {self.classes[place][0]}
-) v WHERE Place = {round(rank) - before}
+) v WHERE Number = {round(rank) - before}
 """)
         return float(found[0][0])
 

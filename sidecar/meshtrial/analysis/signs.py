@@ -1,17 +1,16 @@
 """A store -> what its spans tell about the trial itself: the material of the health checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from meshtrial.analysis.cells import Counts, Key
-from meshtrial.analysis.gathered import keep_firsts
-from meshtrial.analysis.units import COUNTS, SECOND, Trial, exposures
-from meshtrial.analysis.values import amount_of, events_of, is_of, within
+from meshtrial.analysis.cells import Counts
+from meshtrial.analysis.events import Kinds, counted, events_needed
+from meshtrial.analysis.gathered import counts_of, name_firsts
+from meshtrial.analysis.tallies import Tallies
+from meshtrial.analysis.units import SECOND, Trial
+from meshtrial.names import Reason
 from meshtrial.plan.inference import Metric
 from meshtrial.store.engine import Engine, quoted
-
-_COHORT: Final = "coalesce(t.Cohort, 'default')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,100 +52,121 @@ class Signs:
     """By metric id; of a ratio the numerator's."""
 
 
-def read_signs(engine: Engine, trial: Trial) -> Signs:
-    """Ask for all signs; needs the table `units`.
+def read_signs(engine: Engine, trial: Trial, tallies: Tallies) -> Signs:
+    """Ask for all signs; needs the tables of `gathered.keep_units` and the table `events`.
 
     Args:
-        engine: Has the table.
+        engine: Has the tables.
         trial: The experiment.
+        tallies: Of its rows.
     """
     experiment = trial.experiment
-    switchback, several = experiment.unit.switchback is not None, len(experiment.splits) > 1
+    switchback = experiment.unit.switchback is not None
     groups: Counts = {}
     if experiment.unit.group_kind is not None:
-        keep_firsts(engine, trial, '"groups"', '"Group"')
-        groups = {
-            Key(int(period), phase, cohort, arm): int(units)
-            for period, phase, cohort, arm, units in engine.rows(COUNTS.format(table='"groups"'))
-        }
+        name_firsts(engine, trial, "group", '"Group"')
+        groups = counts_of(engine, trial, "group_firsts")
+    late: dict[str, int] = {}
+    for row in tallies.counted:
+        if row.is_late and row.arm is not None:
+            late[row.arm] = late.get(row.arm, 0) + row.rows
+    others = [] if switchback else _other_arms(engine, trial, is_late=bool(late))
     return Signs(
         groups=groups,
-        other_kinds=_count(engine, _other_kinds(trial)),
-        two_arms={} if switchback else dict(engine.rows(_two_arms(trial))),
-        moved=_count(
-            engine, _met_another_arm(trial, "t.Exposed AND coalesce(t.Cohort, 'default') <> u.Cohort")
-        )
-        if several
-        else 0,
-        forced=0 if switchback else _count(engine, _met_another_arm(trial, "t.Reason = 'targeting_match'")),
-        late_exposures=dict(engine.rows(_late_exposures(trial))),
-        keys=_names(engine, "KeyId", "SpanName IN ('meshtrial.exposure', 'meshtrial.outcome')"),
-        stored=_names(engine, "Experiment", "SpanName = 'meshtrial.exposure'"),
-        outcome_names=_names(engine, "Outcome", "SpanName = 'meshtrial.outcome'"),
-        stray={
-            metric.id: Stray(*(int(n or 0) for n in engine.rows(_stray(trial, metric))[0]))
-            for metric in experiment.decision.metrics()
-            if metric.events.outcome is not None
-        },
+        other_kinds=_other_kinds(engine, trial, tallies),
+        two_arms={arm: units for arm, units, _ in others if units},
+        moved=sum(moved for _, _, moved in others) if len(experiment.splits) > 1 else 0,
+        forced=0 if switchback else _forced(engine, trial, tallies),
+        late_exposures=dict(sorted(late.items())),
+        keys=_some([row.key_id for row in tallies.exposures] + [row.key_id for row in tallies.outcomes]),
+        stored=_some([row.experiment for row in tallies.exposures]),
+        outcome_names=_some([row.name for row in tallies.outcomes]),
+        stray=_strays(engine, trial, tallies),
     )
 
 
-def _count(engine: Engine, query: str) -> int:
-    return int(engine.rows(query)[0][0])
+def _some(names: Sequence[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({name for name in names if name is not None})[:20])
 
 
-def _names(engine: Engine, column: str, where: str) -> tuple[str, ...]:
-    query = f"SELECT DISTINCT {column} FROM spans WHERE {where} AND {column} IS NOT NULL ORDER BY 1 LIMIT 20"
-    return tuple(name for (name,) in engine.rows(query))
-
-
-def _other_kinds(trial: Trial) -> str:
+def _other_kinds(engine: Engine, trial: Trial, tallies: Tallies) -> int:
     experiment = trial.experiment
-    return f"""
+    if not any(row.exposed and row.kind is not None and row.kind != tallies.kind for row in tallies.own):
+        return 0
+    query = f"""
 SELECT count(DISTINCT Unit) FROM spans
 WHERE SpanName = 'meshtrial.exposure' AND Experiment = {quoted(experiment.id)}
   AND UnitKind <> {quoted(experiment.unit.kind)} AND Exposed
 """
+    return int(engine.rows(query)[0][0])
 
 
-def _met_another_arm(trial: Trial, how: str) -> str:
-    experiment = trial.experiment
-    return f"""
+def _other_arms(engine: Engine, trial: Trial, *, is_late: bool) -> Sequence[tuple[str, int, int]]:
+    """By the arm met first: units that met another arm in the same phase, and of those in another cohort.
+
+    Only units whose exposures differ can have; those whose exposures were late may be among them too.
+    """
+    differ = "(SELECT Unit FROM unit_met WHERE Way <> Other)"
+    if not is_late and not engine.rows(f"SELECT 1 FROM {differ} d LIMIT 1"):
+        return []
+    who = "" if is_late else f"JOIN {differ} d ON d.Unit = t.Unit"
+    same = "coalesce(t.Cohort, 'default') = u.Cohort"
+    rows = engine.rows(f"""
+SELECT u.Arm, count(DISTINCT CASE WHEN {same} THEN u.Unit END),
+  count(DISTINCT CASE WHEN NOT ({same}) THEN u.Unit END)
+FROM spans t {who} JOIN units u ON t.Unit = u.Unit
+WHERE {_of_units(trial)} AND t.Exposed GROUP BY u.Arm ORDER BY u.Arm
+""")
+    return [(arm, int(two), int(moved)) for arm, two, moved in rows]
+
+
+def _forced(engine: Engine, trial: Trial, tallies: Tallies) -> int:
+    if not any(row.reason == Reason.TARGETING_MATCH for row in tallies.own):
+        return 0
+    query = f"""
 SELECT count(DISTINCT u.Unit) FROM units u JOIN spans t ON t.Unit = u.Unit
-WHERE t.SpanName = 'meshtrial.exposure' AND t.Experiment = {quoted(experiment.id)}
-  AND t.UnitKind = {quoted(experiment.unit.kind)} AND t.Phase = u.Phase AND t.Arm <> u.Arm AND {how}
+WHERE {_of_units(trial)} AND t.Reason = {quoted(Reason.TARGETING_MATCH)}
 """
+    return int(engine.rows(query)[0][0])
 
 
-def _two_arms(trial: Trial) -> str:
-    return f"""
-SELECT u.Arm, count(DISTINCT u.Unit) FROM units u JOIN spans t ON t.Unit = u.Unit
-WHERE t.SpanName = 'meshtrial.exposure' AND t.Experiment = {quoted(trial.experiment.id)}
-  AND t.UnitKind = {quoted(trial.experiment.unit.kind)} AND t.Phase = u.Phase AND t.Arm <> u.Arm
-  AND t.Exposed AND {_COHORT} = u.Cohort
-GROUP BY u.Arm ORDER BY 1
-"""
+def _of_units(trial: Trial) -> str:
+    """The condition that an exposure `t` is of a unit `u`, in its phase and not to its arm."""
+    experiment = trial.experiment
+    return f"""t.SpanName = 'meshtrial.exposure' AND t.Experiment = {quoted(experiment.id)}
+  AND t.UnitKind = {quoted(experiment.unit.kind)} AND t.Phase = u.Phase AND t.Arm <> u.Arm"""
 
 
-def _late_exposures(trial: Trial) -> str:
-    return f"""
-SELECT Arm, count(*) FROM spans WHERE {exposures(trial)} AND Received - Time > {trial.closing}
-GROUP BY Arm ORDER BY 1
-"""
+def _strays(engine: Engine, trial: Trial, tallies: Tallies) -> Mapping[str, Stray]:
+    """Of all metrics in one reading of the events that units have; all other outcomes have no unit."""
+    every = trial.experiment.decision.metrics()
+    metrics = [metric for metric in every if metric.events.outcome is not None]
+    if not metrics:
+        return {}
+    kinds = Kinds.of(events_needed(every))
+    columns = [f"sum(CASE WHEN {what} THEN 1 ELSE 0 END)" for m in metrics for what in _stray(m, kinds)]
+    [counts] = engine.rows(f"SELECT {', '.join(columns)} FROM events e")
+    strays = {}
+    for number, metric in enumerate(metrics):
+        joined, *others = (int(count or 0) for count in counts[5 * number : 5 * number + 5])
+        outcomes = (
+            row.rows
+            for row in tallies.outcomes
+            if row.name == metric.events.outcome and row.kind == tallies.kind
+        )
+        strays[metric.id] = Stray(sum(outcomes) - joined, *others)
+    return strays
 
 
-def _stray(trial: Trial, metric: Metric) -> str:
-    """Never exposed, before, after, late, lacking."""
-    events, window = metric.events, metric.window
-    counted = within(window.start, window.end)
-    before = "e.Time < u.First" if not metric.covariates else "1 = 0"
-    lacks = f"({amount_of(events)}) IS NULL" if events.field is not None else "1 = 0"
-    late = f"{counted} AND e.Received - u.First > {trial.closing}"
-    return f"""
-SELECT sum(CASE WHEN u.Unit IS NULL THEN 1 ELSE 0 END), sum(CASE WHEN {before} THEN 1 ELSE 0 END),
-  sum(CASE WHEN e.Time - u.First >= {window.end * SECOND} THEN 1 ELSE 0 END),
-  sum(CASE WHEN {late} THEN 1 ELSE 0 END),
-  sum(CASE WHEN {counted} AND {lacks} THEN 1 ELSE 0 END)
-FROM spans e LEFT JOIN units u ON e.Unit = u.Unit
-WHERE {events_of(trial, [events])} AND {is_of(events)}
-"""
+def _stray(metric: Metric, kinds: Kinds) -> list[str]:
+    """Of any unit, before, after, late, lacking: conditions on a row `e` of `events`."""
+    own, window = kinds.is_of(metric.events), metric.window
+    within = f"{own} AND {counted(window.start, window.end)}"
+    lacks = f"{kinds.amount_of(metric.events)} IS NULL" if metric.events.field is not None else "1 = 0"
+    return [
+        own,
+        f"{own} AND e.Since < 0" if not metric.covariates else "1 = 0",
+        f"{own} AND e.Since >= {window.end * SECOND}",
+        f"{within} AND e.Late = 1",
+        f"{within} AND {lacks}",
+    ]

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Counts, Key
-from meshtrial.analysis.units import SECOND, Trial, exposures
-from meshtrial.analysis.variables import Variable, all_variables
+from meshtrial.analysis.events import events_needed
+from meshtrial.analysis.tallies import Exposures, Tallies, is_until
+from meshtrial.analysis.units import Trial, exposures
 from meshtrial.names import OUTCOME_VALUE_PREFIX
 from meshtrial.plan.inference import Events
 from meshtrial.store.engine import Engine, quoted
-
-AHEAD: Final = 60 * SECOND
-"""How much later than its receipt a span may begin before its clock is called wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,54 +36,51 @@ class Dropped:
     """Outcomes that begin long after they were received."""
 
 
-def read_dropped(engine: Engine, trial: Trial, bounds: Bounds) -> Dropped:
+def read_dropped(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Dropped:
     """Count what is left out; needs the table `units`."""
-    until = bounds.until(trial.closing)
     sorted_out: dict[str, int] = {}
     unexposed: dict[str, int] = {}
     ahead, last = 0, None
-    for why, reason, count, so_far_ahead, latest in engine.rows(_exposures(trial, until)):
-        if why == "unexposed":
-            unexposed[reason] = unexposed.get(reason, 0) + int(count)
+    for row in tallies.own:
+        if not is_until(row.received, bounds.cut, is_due=row.is_due):
             continue
-        sorted_out[why] = sorted_out.get(why, 0) + int(count)
-        ahead += int(so_far_ahead)
-        if why == "counted":
-            last = max(last or 0, int(latest))
-    variables = all_variables(trial.experiment.decision.metrics())
-    outcomes = engine.rows(_outcomes(trial, variables, until))
+        why = _why(row, tallies.kind)
+        if why == "unexposed":
+            unexposed[row.reason or ""] = unexposed.get(row.reason or "", 0) + row.rows
+            continue
+        sorted_out[why] = sorted_out.get(why, 0) + row.rows
+        ahead += row.rows if row.is_ahead else 0
+        if why == "counted" and row.latest is not None:
+            last = max(last or 0, row.latest)
+    outcomes, outcomes_ahead = _outcomes(trial, bounds, tallies)
+    is_late = any(row.is_late for row in tallies.counted)
     return Dropped(
-        exposures=sorted_out,
-        unexposed=unexposed,
+        exposures=dict(sorted(sorted_out.items())),
+        unexposed=dict(sorted(unexposed.items())),
         late={
             Key(0, phase, cohort, arm): int(units)
-            for phase, cohort, arm, units in engine.rows(_late(trial, bounds))
+            for phase, cohort, arm, units in (engine.rows(_late(trial, bounds)) if is_late else ())
         },
         ahead=ahead,
         last_exposure=last,
-        outcomes={why: int(count) for why, count, _ in outcomes},
-        not_numbers=_not_numbers(engine, trial, until),
-        outcomes_ahead=sum(int(ahead) for _, _, ahead in outcomes),
+        outcomes=outcomes,
+        not_numbers=_not_numbers(engine, trial, bounds, tallies),
+        outcomes_ahead=outcomes_ahead,
     )
 
 
-def _exposures(trial: Trial, until: int) -> str:
-    return f"""
-SELECT CASE
-    WHEN Exposed IS NULL AND Phase IS NULL THEN 'evaluation'
-    WHEN Exposed IS NULL THEN 'time'
-    WHEN NOT Exposed THEN 'unexposed'
-    WHEN UnitKind IS NULL OR UnitKind <> {quoted(trial.experiment.unit.kind)} THEN 'kind'
-    WHEN Unit IS NULL THEN 'unit'
-    WHEN Arm IS NULL THEN 'arm'
-    WHEN Phase IS NULL THEN 'phase'
-    ELSE 'counted' END AS Why,
-  coalesce(Reason, '') AS Because, count(*),
-  sum(CASE WHEN Time - Received > {AHEAD} THEN 1 ELSE 0 END), max(Received)
-FROM spans WHERE SpanName = 'meshtrial.exposure' AND Experiment = {quoted(trial.experiment.id)}
-  AND (Received IS NULL OR Received < {until})
-GROUP BY Why, Because ORDER BY Why, Because
-"""
+def _why(row: Exposures, kind: str) -> str:
+    if row.exposed is None:
+        return "evaluation" if row.phase is None else "time"
+    if not row.exposed:
+        return "unexposed"
+    if row.kind != kind:
+        return "kind"
+    if not row.has_unit:
+        return "unit"
+    if row.arm is None:
+        return "arm"
+    return "phase" if row.phase is None else "counted"
 
 
 def _late(trial: Trial, bounds: Bounds) -> str:
@@ -104,37 +98,38 @@ GROUP BY l.Phase, l.Cohort, l.Arm ORDER BY l.Phase, l.Cohort, l.Arm
 """
 
 
-def _outcomes(trial: Trial, variables: tuple[Variable, ...], until: int) -> str:
-    metrics = trial.experiment.decision.metrics()
-    wanted = {v.events.outcome for v in variables} | {metric.events.outcome for metric in metrics}
-    named = ", ".join(quoted(name) for name in sorted(name for name in wanted if name is not None)) or "''"
-    return f"""
-SELECT CASE
-    WHEN Outcome IS NULL THEN 'time'
-    WHEN UnitKind IS NULL OR UnitKind <> {quoted(trial.experiment.unit.kind)} THEN 'kind'
-    WHEN Unit IS NULL THEN 'unit'
-    ELSE 'counted' END AS Why,
-  count(*), sum(CASE WHEN Time - Received > {AHEAD} THEN 1 ELSE 0 END)
-FROM spans WHERE SpanName = 'meshtrial.outcome' AND (Outcome IS NULL OR Outcome IN ({named}))
-  AND (Received IS NULL OR Received < {until})
-GROUP BY Why ORDER BY Why
-"""
+def _outcomes(trial: Trial, bounds: Bounds, tallies: Tallies) -> tuple[dict[str, int], int]:
+    """By why, and how many are ahead."""
+    wanted = {events.outcome for events in events_needed(trial.experiment.decision.metrics())}
+    found: dict[str, int] = {}
+    ahead = 0
+    for row in tallies.outcomes:
+        is_asked = row.name is None or row.name in wanted
+        if not is_asked or not is_until(row.received, bounds.cut, is_due=row.is_due):
+            continue
+        why = "counted" if row.has_unit else "unit"
+        why = why if row.kind == tallies.kind else "kind"
+        why = why if row.name is not None else "time"
+        found[why] = found.get(why, 0) + row.rows
+        ahead += row.rows if row.is_ahead else 0
+    return dict(sorted(found.items())), ahead
 
 
-def _not_numbers(engine: Engine, trial: Trial, until: int) -> Mapping[Events, int]:
+def _not_numbers(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Mapping[Events, int]:
     """The attributes are read only of outcomes that lack a field among their values."""
-    metrics = trial.experiment.decision.metrics()
-    summed = [events for m in metrics for events in (m.events, m.denominator) if events is not None]
-    summed += [variable.events for variable in all_variables(metrics)]
-    fields = dict.fromkeys(e for e in summed if e.outcome is not None and e.field is not None)
-    found = {}
-    for events in fields:
-        lacks = f"""
+    until = bounds.until(trial.closing)
+    found: dict[Events, int] = {}
+    for place, events in enumerate(tallies.summed):
+        lacking = sum(
+            row.lacking[place]
+            for row in tallies.outcomes
+            if is_until(row.received, bounds.cut, is_due=row.is_due)
+        )
+        if lacking:
+            sent = quoted(f"{OUTCOME_VALUE_PREFIX}{events.field}")
+            [(found[events],)] = engine.rows(f"""
 SELECT count(*) FROM spans
 WHERE SpanName = 'meshtrial.outcome' AND Outcome = {quoted(events.outcome or "")} AND Received < {until}
-  AND OutcomeValues[{quoted(events.field or "")}] IS NULL
-"""
-        if engine.rows(lacks)[0][0]:
-            sent = quoted(f"{OUTCOME_VALUE_PREFIX}{events.field}")
-            found[events] = int(engine.rows(f"{lacks} AND SpanAttributes[{sent}] IS NOT NULL")[0][0])
-    return {events: count for events, count in found.items() if count}
+  AND OutcomeValues[{quoted(events.field or "")}] IS NULL AND SpanAttributes[{sent}] IS NOT NULL
+""")
+    return {events: int(count) for events, count in found.items() if count}

@@ -8,6 +8,7 @@ from meshtrial.analysis.cells import Counts, Key
 from meshtrial.analysis.signs_dropped import Dropped, read_dropped
 from meshtrial.analysis.signs_outcomes import Outcomes, read_outcomes
 from meshtrial.analysis.signs_requests import Requests, read_requests
+from meshtrial.analysis.tallies import Tallies
 from meshtrial.analysis.units import Trial
 from meshtrial.store.engine import Engine
 
@@ -27,13 +28,13 @@ class Losses:
     """Units first exposed, by name and value of a stratum of the plan."""
 
 
-def read_losses(engine: Engine, trial: Trial, bounds: Bounds) -> Losses:
-    """Ask for all; needs the tables `units` and `analysed`."""
+def read_losses(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Losses:
+    """Ask for all; needs the tables of `gathered`."""
     return Losses(
         bounds,
-        read_requests(engine, trial, bounds),
-        read_dropped(engine, trial, bounds),
-        read_outcomes(engine, trial, bounds),
+        read_requests(engine, trial, bounds, tallies),
+        read_dropped(engine, trial, bounds, tallies),
+        read_outcomes(engine, trial, bounds, tallies),
         _strata(engine, trial, bounds),
     )
 

@@ -1,15 +1,15 @@
 """A store -> how many units of each arm have outcomes that no value holds, and when outcomes came."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Key
-from meshtrial.analysis.units import SECOND, Trial
-from meshtrial.analysis.values import amount_of, events_of, is_of
-from meshtrial.plan.inference import Events, Metric
-from meshtrial.store.engine import Engine, quoted
+from meshtrial.analysis.marks import Asked, asked_of, flags_of, mark_names
+from meshtrial.analysis.tallies import Tallies, is_until
+from meshtrial.analysis.units import Trial
+from meshtrial.store.engine import Engine
 
 
 class Kept(NamedTuple):
@@ -25,19 +25,6 @@ class Kept(NamedTuple):
     """With one within the window that came too late, or lacks what is summed."""
 
 
-class Asked(NamedTuple):
-    """What a metric takes of outcomes."""
-
-    metric: str
-    """Id."""
-    events: Events
-    start: int
-    """Of the window, seconds after the exposure."""
-    end: int
-    uses_before: bool
-    """Outcomes before the exposure are for a covariate."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """What became of outcomes."""
@@ -48,69 +35,48 @@ class Outcomes:
     """Outcomes of each name the plan asks for, by the start of the period in which they happened."""
 
 
-def asked_of(metrics: tuple[Metric, ...]) -> tuple[Asked, ...]:
-    """What the metrics take of outcomes, of a ratio twice."""
-    return tuple(
-        dict.fromkeys(
-            Asked(metric.id, events, metric.window.start, metric.window.end, bool(metric.covariates))
-            for metric in metrics
-            for events in (metric.events, metric.denominator)
-            if events is not None and events.outcome is not None
-        )
-    )
-
-
-def read_outcomes(engine: Engine, trial: Trial, bounds: Bounds) -> Outcomes:
-    """One pass over the outcomes of analysed units, and one over all; needs the table `analysed`."""
+def read_outcomes(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Outcomes:
+    """What became of units' outcomes, by their marks; needs the tables of `gathered`."""
     asked = asked_of(trial.experiment.decision.metrics())
     if not asked:
         return Outcomes({}, {})
-    by_period: dict[str, dict[int, int]] = {}
-    for name, period, count in engine.rows(_by_period(trial, asked, bounds)):
-        by_period.setdefault(name, {})[int(period)] = int(count)
-    kept: dict[Asked, dict[Key, Kept]] = {one: {} for one in asked}
+    kept: Mapping[Asked, Mapping[Key, Kept]] = {one: {} for one in asked}
     if trial.experiment.unit.switchback is None:
-        for phase, cohort, arm, *counts in engine.rows(_kept(trial, asked, bounds)):
-            for number, one in enumerate(asked):
-                kept[one][Key(0, phase, cohort, arm)] = Kept(*map(int, counts[4 * number : 4 * number + 4]))
-    return Outcomes(kept, by_period)
+        kept = _kept(asked, engine.rows(_marks(trial, asked, bounds)))
+    return Outcomes(kept, _by_period(asked, bounds, tallies))
 
 
-def _kept(trial: Trial, asked: tuple[Asked, ...], bounds: Bounds) -> str:
-    flags = [flag for one in asked for flag in _flags(trial, one)]
-    per_unit = ", ".join(f"max(CASE WHEN {flag} THEN 1 ELSE 0 END) AS F{i}" for i, flag in enumerate(flags))
-    sums = ", ".join(f"sum(F{i})" for i in range(len(flags)))
+def _marks(trial: Trial, asked: Sequence[Asked], bounds: Bounds) -> str:
+    """How many final units of a place have the same marks."""
+    marks = ", ".join(mark_names(asked))
     return f"""
-SELECT Phase, Cohort, Arm, {sums} FROM (
-  SELECT u.Unit, u.Phase AS Phase, u.Cohort AS Cohort, u.Arm AS Arm, {per_unit}
-  FROM spans e JOIN analysed u ON e.Unit = u.Unit
-  WHERE {events_of(trial, [one.events for one in asked])} AND {bounds.first_exposed(trial, "u.First")}
-  GROUP BY u.Unit, u.Phase, u.Cohort, u.Arm
-) f GROUP BY Phase, Cohort, Arm ORDER BY Phase, Cohort, Arm
+SELECT p.Phase, p.Cohort, p.Arm, c.Units, {", ".join(f"c.{name}" for name in mark_names(asked))} FROM (
+  SELECT Place, {marks}, count(*) AS Units FROM kept_units JOIN unit_values USING ({trial.unit_key})
+  WHERE {bounds.first_exposed(trial, "First")} GROUP BY Place, {marks}
+) c JOIN places p ON c.Place = p.Place
 """
 
 
-def _flags(trial: Trial, one: Asked) -> tuple[str, str, str, str]:
-    """Conditions of an event that are the fields of `Kept`, in order."""
-    own = is_of(one.events)
-    start, end, age = one.start * SECOND, one.end * SECOND, "e.Time - u.First"  # a sum could overflow
-    within = f"{own} AND {age} >= {start} AND {age} < {end}"
-    late = f"e.Received - u.First > {trial.closing}"
-    lacks = f"({amount_of(one.events)}) IS NULL" if one.events.field is not None else "1 = 0"
-    return (
-        f"{own} AND {age} < 0",
-        f"{own} AND {age} >= 0 AND {age} < {start}",
-        within,
-        f"{within} AND ({late} OR {lacks})",
-    )
+def _kept(asked: Sequence[Asked], rows: Iterable[tuple[Any, ...]]) -> Mapping[Asked, Mapping[Key, Kept]]:
+    found: dict[Asked, dict[Key, Kept]] = {one: {} for one in asked}
+    for phase, cohort, arm, units, *marks in sorted(rows):
+        for number, one in enumerate(asked):
+            key, flags = Key(0, phase, cohort, arm), flags_of(marks, number)
+            before = found[one].get(key, Kept(0, 0, 0, 0))
+            found[one][key] = Kept(
+                *(count + int(units) * flag for count, flag in zip(before, flags, strict=True))
+            )
+    return found
 
 
-def _by_period(trial: Trial, asked: tuple[Asked, ...], bounds: Bounds) -> str:
-    named = ", ".join(quoted(name) for name in sorted({str(one.events.outcome) for one in asked}))
-    return f"""
-SELECT Outcome, Time - Time % {trial.period} AS Period, count(*) FROM spans
-WHERE SpanName = 'meshtrial.outcome' AND Outcome IN ({named})
-  AND UnitKind = {quoted(trial.experiment.unit.kind)}
-  AND Time IS NOT NULL AND Received < {bounds.until(trial.closing)}
-GROUP BY Outcome, Period ORDER BY Outcome, Period
-"""
+def _by_period(asked: Sequence[Asked], bounds: Bounds, tallies: Tallies) -> Mapping[str, Mapping[int, int]]:
+    names = {one.events.outcome for one in asked}
+    found: dict[str, dict[int, int]] = {}
+    for row in tallies.outcomes:
+        is_asked = row.name in names and row.kind == tallies.kind
+        if not is_asked or row.name is None or row.period is None:
+            continue
+        if is_until(row.received, bounds.cut, is_due=row.is_due):
+            own = found.setdefault(row.name, {})
+            own[row.period] = own.get(row.period, 0) + row.rows
+    return {name: dict(sorted(found[name].items())) for name in sorted(found)}

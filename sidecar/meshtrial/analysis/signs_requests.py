@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from meshtrial.analysis.bounds import Bounds
+from meshtrial.analysis.tallies import Tallies
 from meshtrial.analysis.units import Trial, exposures
 from meshtrial.store.engine import Engine, quoted
 
@@ -56,9 +57,9 @@ class Requests:
     """Units that were exposed to an arm, at a proxy: those without a request to it."""
 
 
-def read_requests(engine: Engine, trial: Trial, bounds: Bounds) -> Requests:
+def read_requests(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Requests:
     """Hold the access log against the exposures."""
-    began = engine.rows(f"SELECT min(Time) FROM spans WHERE {exposures(trial)}")[0][0]
+    began = min((row.first for row in tallies.counted if row.first is not None), default=None)
     until = bounds.until(trial.closing)
     hours = tuple(Hour(*row) for row in engine.rows(_hours(trial, began or 0, until)))
     untimed = engine.rows(f"SELECT count(*) FROM spans WHERE {_of(trial)} AND Duration = 0")[0][0]

@@ -15,12 +15,13 @@ from meshtrial.analysis.eligible import eligible
 from meshtrial.analysis.gathered import Gathered, gather_cells, keep_units
 from meshtrial.analysis.health import check_health
 from meshtrial.analysis.health_check import Check, Patient
-from meshtrial.analysis.history import History, documents_query, history_of, phases_query
+from meshtrial.analysis.history import History, documents_query, history_of
 from meshtrial.analysis.judged import Judged, Peek, judge, nobody, peek_at, peek_cut, withheld_by
 from meshtrial.analysis.measure import measure
 from meshtrial.analysis.shown import Shown
 from meshtrial.analysis.signs import Signs, read_signs
 from meshtrial.analysis.signs_losses import read_losses
+from meshtrial.analysis.tallies import read_tallies
 from meshtrial.analysis.timeline import Look, Timeline, timeline_of
 from meshtrial.analysis.units import Trial
 from meshtrial.plan.model import Experiment, Plan
@@ -66,9 +67,10 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
     rule = experiment.decision
     clock = clock_of(rule.minimum_duration)
     trial = Trial(experiment, clock.period)
+    tallies = read_tallies(engine, trial, now)
     history = history_of(
         engine.rows(documents_query(experiment.id)),
-        engine.rows(phases_query(experiment.id)),
+        tallies.phases(),
         plan.digest,
         experiment,
     )
@@ -81,11 +83,11 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
     counted = counted_of(history, experiment, gathered.analysed)
     timeline = timeline_of(counted, rule, clock, now)
     looks = tuple(measure(engine, trial, gathered, look, clock) for look in timeline.looks)
-    signs = read_signs(engine, trial)
+    signs = read_signs(engine, trial, tallies)
     closed = sum(units for key, units in counted.items() if key.period < timeline.closed)
     withheld = withheld_by(timeline, rule, nobody(experiment, gathered, signs), closed)
     judged = judge(experiment, timeline, looks, withheld)
-    losses = read_losses(engine, trial, Bounds(judged.cut, timeline.closed, now))
+    losses = read_losses(engine, trial, Bounds(judged.cut, timeline.closed, now), tallies)
     health = check_health(Patient(experiment, history, gathered, signs, losses, judged.looks, clock))
     judged = judged.with_health(
         tuple(f"{check.check}: {check.detail}" for check in health if check.passed is False)

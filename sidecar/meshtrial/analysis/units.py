@@ -51,55 +51,156 @@ def exposures(trial: Trial) -> str:
   AND Exposed AND Unit IS NOT NULL AND Arm IS NOT NULL AND Phase IS NOT NULL"""
 
 
-def firsts_query(trial: Trial, key: str) -> str:
-    """One row for each key that ever met the experiment: when it did so first."""
-    return f"SELECT {key}, min(Time) AS First FROM spans WHERE {_in_time(trial)} GROUP BY {key}"
+def places_query(trial: Trial) -> str:
+    """Where a first exposure can be: every phase, cohort, arm and strata met, numbered from 1 in `Place`.
+
+    Millions of units are told apart by that number, and by names only where there are few rows.
+    """
+    columns = ", ".join(place_columns(trial))
+    return f"""
+SELECT CAST(row_number() OVER (ORDER BY {columns}) AS BIGINT) AS Place, {columns} FROM (
+  SELECT DISTINCT {_named(trial)} FROM spans
+  WHERE SpanName = 'meshtrial.exposure' AND Experiment = {quoted(trial.experiment.id)}
+    AND Arm IS NOT NULL AND Phase IS NOT NULL
+) p
+"""
 
 
-def units_query(trial: Trial, key: str, *, ties: bool) -> str:
-    """The rows of `firsts` with all that the first exposure tells.
+def place_columns(trial: Trial) -> list[str]:
+    """What a place is made of."""
+    return ["Phase", "Cohort", "Arm", *(f"S{i}" for i in range(len(trial.strata)))]
+
+
+def _named(trial: Trial) -> str:
+    """The columns of a place, of an exposure."""
+    strata = "".join(f", coalesce(Strata[{quoted(s)}], '') AS S{i}" for i, s in enumerate(trial.strata))
+    return f"Phase, coalesce(Cohort, 'default') AS Cohort, Arm{strata}"
+
+
+BUCKETS: Final = 2**33
+"""More than there are buckets: a way is a place times this, plus the bucket, plus 1 where it is known."""
+_PLACE: Final = f"CAST((Way - Way % {BUCKETS}) / {BUCKETS} AS BIGINT)"
+_BUCKET: Final = f"Way % {BUCKETS} - 1"
+
+
+def _ways(trial: Trial, columns: str) -> str:
+    """Exposures that count, each with its way."""
+    same = " AND ".join(f"e.{name} = p.{name}" for name in place_columns(trial))
+    return f"""
+SELECT e.*, p.Place * {BUCKETS} + coalesce(CAST(e.Bucket AS BIGINT) + 1, 0) AS Way
+FROM (
+  SELECT {_named(trial)}, {columns}, Bucket, Time FROM spans
+  WHERE {exposures(trial)} AND Received - Time <= {trial.closing}
+) e JOIN places p ON {same}
+"""
+
+
+def met_query(trial: Trial, key: str) -> str:
+    """One row for each key that met the experiment: when it did first, its least way and its largest.
 
     Args:
         trial: The experiment.
         key: The columns of what is counted: `trial.unit_key`, or the group.
+    """
+    known = " AND ".join(f"{name} IS NOT NULL" for name in key.split(", "))
+    return f"""
+SELECT {key}, min(w.Time) AS First, min(w.Way) AS Way, max(w.Way) AS Other
+FROM ({_ways(trial, key)}) w WHERE {known} GROUP BY {key}
+"""
+
+
+def resolved_query(trial: Trial, key: str, table: str, *, ties: bool) -> str:
+    """The way of the first exposure of keys that went several: a second reading.
+
+    Args:
+        trial: The experiment.
+        key: As for `met_query`.
+        table: Has its rows.
         ties: Some key has two exposures of one time, of which the one of the least ids is taken. To look for
             them always would cost half as much again.
     """
-    strata = "".join(f", coalesce(Strata[{quoted(s)}], '') AS S{i}" for i, s in enumerate(trial.strata))
-    group = ', "Group"' if trial.experiment.unit.group_kind and key == trial.unit_key else ""
+    several = "1 = 1" if has_group(trial, key) else "m.Way <> m.Other"
+    group = ', "Group"' if has_group(trial, key) else ""
+    ids = ", TraceId, SpanId" if ties else ""
     once = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY TraceId, SpanId) = 1" if ties else ""
     return f"""
-SELECT {key}, First, First - First % {trial.period} AS Period, Phase,
-  coalesce(Cohort, 'default') AS Cohort, Arm, Bucket{group}{strata}
-FROM spans JOIN firsts USING ({key})
-WHERE {_in_time(trial)} AND Time = First {once}
+SELECT {key}, m.First AS First, w.Way AS Way{group}
+FROM ({_ways(trial, f"{key}{group}{ids}")}) w JOIN {table} m USING ({key})
+WHERE {several} AND w.Time = m.First {once}
 """
 
 
-def _in_time(trial: Trial) -> str:
-    return f"{exposures(trial)} AND Received - Time <= {trial.closing}"
+def has_group(trial: Trial, key: str) -> bool:
+    """Whether first exposures by this key tell the unit's group as well."""
+    return trial.experiment.unit.group_kind is not None and key == trial.unit_key
 
 
-def analysed_query(trial: Trial, eligible: Sequence[Eligible]) -> str:
-    """The units whose arm the allocation kept constant until their windows closed, of the table `units`."""
-    extra = [f"S{i}" for i in range(len(trial.strata))]
-    extra += ['"Group"'] if trial.experiment.unit.group_kind else []
-    columns = "".join(f", u.{name}" for name in extra)
-    key = ", ".join(f"u.{name}" for name in trial.unit_key.split(", "))
-    units, until = "units", ""
-    if trial.experiment.unit.switchback:
-        until = ", u.Until"
-        units = f"""(
-  SELECT *, lead(First, 1, {_FOREVER}) OVER (PARTITION BY Unit ORDER BY First) AS Until FROM units
-)"""
+def firsts_query(trial: Trial, key: str, table: str, resolved: str) -> str:
+    """First exposures by a key: when, the place and the bucket, -1 where it is not known.
+
+    Args:
+        trial: The experiment.
+        key: As for `met_query`.
+        table: Has its rows.
+        resolved: Table of `resolved_query`'s rows.
+    """
+    if has_group(trial, key):
+        return f'SELECT {key}, First, "Group", {_PLACE} AS Place, {_BUCKET} AS Bucket FROM {resolved}'
     return f"""
-WITH constant AS ({_rows(eligible)})
-SELECT {key}, u.First, u.Period, u.Phase, u.Cohort, u.Arm{columns}{until}
-FROM {units} u JOIN constant c ON c.InPhase = u.Phase AND c.InCohort = u.Cohort AND c.InArm = u.Arm
+SELECT {key}, First, {_PLACE} AS Place, {_BUCKET} AS Bucket FROM (
+  SELECT {key}, First, Way FROM {table} WHERE Way = Other
+  UNION ALL SELECT {key}, First, Way FROM {resolved}
+) f
+"""
+
+
+def spells_query(key: str) -> str:
+    """Units of a switchback with the time that is theirs: from ever or First, up to the key's next window."""
+    return f"""
+SELECT {key}, First, Place, Bucket,
+  CASE WHEN row_number() OVER (PARTITION BY Unit ORDER BY First) = 1 THEN 0 ELSE First END AS Begun,
+  lead(First, 1, {_FOREVER}) OVER (PARTITION BY Unit ORDER BY First) AS Until
+FROM unit_firsts
+"""
+
+
+def named_query(trial: Trial, key: str, table: str, more: str = "") -> str:
+    """The rows of a table with the names of their places, and their periods.
+
+    Args:
+        trial: The experiment.
+        key: As for `met_query`.
+        table: Has First and Place.
+        more: Further columns of it.
+    """
+    keys = ", ".join(f"f.{name}" for name in key.split(", "))
+    names = ", ".join(f"p.{name}" for name in place_columns(trial))
+    return f"""
+SELECT {keys}, f.First, f.First - f.First % {trial.period} AS Period, f.Place, {names}{more}
+FROM {table} f JOIN places p ON f.Place = p.Place
+"""
+
+
+def kept_query(trial: Trial, eligible: Sequence[Eligible]) -> str:
+    """The units whose arm the allocation kept constant until their windows closed."""
+    columns = ["First", "Place", *(['"Group"'] if trial.experiment.unit.group_kind else [])]
+    columns += ["Begun", "Until"] if trial.experiment.unit.switchback else []
+    names = ", ".join(f"u.{name}" for name in [*trial.unit_key.split(", "), *columns])
+    return f"""
+WITH constant AS (
+  SELECT * FROM ({_rows(eligible)}) c
+  JOIN places p ON p.Phase = c.InPhase AND p.Cohort = c.InCohort AND p.Arm = c.InArm
+)
+SELECT {names} FROM {unit_table(trial)} u JOIN constant c ON c.Place = u.Place
 WHERE u.First >= c.FirstFrom AND u.First < c.FirstTo AND (
-  u.Bucket >= c.BucketFrom AND u.Bucket < c.BucketTo OR u.Bucket IS NULL AND c.Foremost = 1
+  u.Bucket >= c.BucketFrom AND u.Bucket < c.BucketTo OR u.Bucket < 0 AND c.Foremost = 1
 )
 """
+
+
+def unit_table(trial: Trial) -> str:
+    """Which relation has all units, in few bytes."""
+    return "unit_spells" if trial.experiment.unit.switchback else "unit_firsts"
 
 
 def _rows(eligible: Sequence[Eligible]) -> str:
@@ -122,5 +223,12 @@ def _row(phase: str, cohort: str, arm: str, bounds: Sequence[int]) -> str:
     return f"SELECT {texts}, {numbers}"
 
 
-COUNTS: Final = "SELECT Period, Phase, Cohort, Arm, count(*) FROM {table} GROUP BY Period, Phase, Cohort, Arm"
-"""Units of a table by period, phase, cohort and arm."""
+def counts_query(trial: Trial, table: str) -> str:
+    """Units of a table with First and Place by period, phase, cohort and arm."""
+    return f"""
+SELECT c.Period, p.Phase, p.Cohort, p.Arm, sum(c.Units) FROM (
+  SELECT First - First % {trial.period} AS Period, Place, count(*) AS Units FROM {table}
+  GROUP BY Period, Place
+) c JOIN places p ON c.Place = p.Place
+GROUP BY c.Period, p.Phase, p.Cohort, p.Arm ORDER BY c.Period, p.Phase, p.Cohort, p.Arm
+"""

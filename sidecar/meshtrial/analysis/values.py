@@ -6,7 +6,7 @@ and was received before the unit was final: not later than `Trial.closing` after
 
 from collections.abc import Iterable, Sequence
 
-from meshtrial.analysis.units import SECOND, Trial
+from meshtrial.analysis.units import SECOND, Trial, place_columns
 from meshtrial.analysis.variables import Variable
 from meshtrial.plan.inference import Events, RequestField
 from meshtrial.store.engine import quoted
@@ -77,7 +77,15 @@ def values_query(trial: Trial, variables: Sequence[Variable], units: str = "anal
     """One row for each unit of a table that has any event: its variables V0, V1, ..."""
     start, end = min(v.start for v in variables), max(v.end for v in variables)
     key = ", ".join(f"u.{name}" for name in trial.unit_key.split(", "))
-    sums = ", ".join(f"{_sum(trial, v)} AS V{i}" for i, v in enumerate(variables))
+    sums = ", ".join(
+        summed(
+            v,
+            f"{is_of(v.events)} AND {around(trial, v.start, v.end)}",
+            f"coalesce({amount_of(v.events)}, 0.0)",
+        )
+        + f" AS V{i}"
+        for i, v in enumerate(variables)
+    )
     return f"""
 SELECT {key}, {sums}
 FROM spans e JOIN {units} u ON {join_of(trial)}
@@ -86,12 +94,11 @@ GROUP BY {key}
 """
 
 
-def _sum(trial: Trial, variable: Variable) -> str:
-    counts = f"{is_of(variable.events)} AND {around(trial, variable.start, variable.end)}"
-    amount = f"coalesce({amount_of(variable.events)}, 0.0)"
+def summed(variable: Variable, counts: str, amount: str) -> str:
+    """A variable of a unit's events, given which of them count, and what each of those adds."""
     if variable.binary:
-        had = f"{amount} <> 0" if variable.events.field is not None else "1 = 1"
-        return f"max(CASE WHEN {counts} AND {had} THEN 1.0 ELSE 0.0 END)"
+        had = f" AND {amount} <> 0" if variable.events.field is not None else ""
+        return f"max(CASE WHEN {counts}{had} THEN 1.0 ELSE 0.0 END)"
     return f"sum(CASE WHEN {counts} THEN {amount} ELSE 0.0 END)"
 
 
@@ -103,15 +110,12 @@ def capped(variables: Sequence[Variable], caps: Sequence[float | None]) -> list[
     ]
 
 
-def cell_columns(trial: Trial) -> list[str]:
-    """What a cell is keyed by."""
-    return ["Period", "Phase", "Cohort", "Arm", *(f"S{i}" for i in range(len(trial.strata)))]
+def shifts_query(columns: Sequence[str]) -> str:
+    """A constant near each variable: sums about it keep their digits (`stats.moments`).
 
-
-def shifts_query(trial: Trial, columns: Sequence[str]) -> str:
-    """A constant near each variable: sums about it keep their digits (`stats.moments`)."""
-    means = ", ".join(f"coalesce(avg({column}), 0.0)" for column in columns)
-    return f"SELECT {means} FROM analysed LEFT JOIN unit_values USING ({trial.unit_key})"
+    The mean of the units that have events lies as near to all units' values as their spread is wide.
+    """
+    return f"SELECT {', '.join(f'coalesce(avg({column}), 0.0)' for column in columns)} FROM unit_values"
 
 
 def summed_columns(
@@ -133,8 +137,12 @@ def sums_query(
         shifts: Of each variable.
         pairs: Indices of the variables whose product is summed, the first not above the second.
     """
-    key, sums = ", ".join(cell_columns(trial)), ", ".join(summed_columns(columns, shifts, pairs))
+    sums = summed_columns(columns, shifts, pairs)
+    named = ", ".join(f"{column} AS T{i}" for i, column in enumerate(sums))
+    key = ", ".join(["c.Period", *(f"p.{name}" for name in place_columns(trial))])
     return f"""
-SELECT {key}, count(*), {sums}
-FROM analysed LEFT JOIN unit_values USING ({trial.unit_key}) GROUP BY {key}
+SELECT {key}, {", ".join(["c.Units", *(f"c.T{i}" for i in range(len(sums)))])} FROM (
+  SELECT First - First % {trial.period} AS Period, Place, count(*) AS Units, {named}
+  FROM kept_units LEFT JOIN unit_values USING ({trial.unit_key}) GROUP BY Period, Place
+) c JOIN places p ON c.Place = p.Place ORDER BY {key}
 """

@@ -27,6 +27,12 @@ class Engine(Protocol):
     def keep(self, name: str, query: str) -> None:
         """Make a temporary table of a query's rows, in the place of one that has the name."""
 
+    def name(self, name: str, query: str) -> None:
+        """Give a query a name under which others can read its rows, in the place of one that has the name."""
+
+    def drop(self, name: str) -> None:
+        """Forget a table that was kept, if there is one of the name."""
+
 
 class DuckDB:
     """The embedded engine."""
@@ -38,6 +44,8 @@ class DuckDB:
             connection: Has `otel_traces` (`meshtrial.store.read.connect`).
         """
         self._connection = connection
+        # The order of rows is asked for where it matters; to keep it everywhere takes memory.
+        connection.execute("SET preserve_insertion_order = false")
         connection.execute(_SPANS)
 
     def rows(self, query: str) -> Sequence[tuple[Any, ...]]:
@@ -47,6 +55,14 @@ class DuckDB:
     def keep(self, name: str, query: str) -> None:
         """Make a temporary table of a query's rows."""
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+
+    def name(self, name: str, query: str) -> None:
+        """Make a temporary view of a query."""
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
+
+    def drop(self, name: str) -> None:
+        """Drop a temporary table."""
+        self._connection.execute(f"DROP TABLE IF EXISTS {name}")
 
 
 def quoted(text: str) -> str:

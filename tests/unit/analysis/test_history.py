@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from meshtrial.analysis import units
+from meshtrial.analysis.cells import HOUR
 from meshtrial.analysis.history import (
     FOREVER,
     Entry,
@@ -10,8 +12,8 @@ from meshtrial.analysis.history import (
     Unknown,
     documents_query,
     history_of,
-    phases_query,
 )
+from meshtrial.analysis.tallies import read_tallies
 from meshtrial.plan.excerpt import excerpt
 from meshtrial.plan.model import Experiment, Mode, Plan
 from meshtrial.store.engine import DuckDB
@@ -155,7 +157,7 @@ def test_documents_that_cannot_be_read_are_counted_and_their_phases_unknown() ->
     assert stretches(history) == [(HIGH.digest, 10, FOREVER)]
 
 
-def test_the_queries_find_the_documents_and_the_phases_times() -> None:
+def test_documents_and_the_phases_times_are_found() -> None:
     trial = Trial(phase(HIGH), HIGH.digest)
     for second, found in ((0, LOW), (100, HIGH)):
         trial.took(found.digest, document(found), second)
@@ -169,7 +171,7 @@ def test_the_queries_find_the_documents_and_the_phases_times() -> None:
     engine = DuckDB(trial.connection())
 
     documents = [tuple(row) for row in engine.rows(documents_query("rank-v2"))]
-    phases = sorted(tuple(row) for row in engine.rows(phases_query("rank-v2")))
+    phases = sorted(read_tallies(engine, units.Trial(HIGH.experiments[0], HOUR), nanoseconds(600)).phases())
 
     assert documents == [
         (nanoseconds(0), LOW.digest, document(LOW)),
