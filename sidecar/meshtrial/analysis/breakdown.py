@@ -70,7 +70,13 @@ def breakdown_of(field: str, metric: str, arm: str, slices: Slices[str], telling
     rest: list[tuple[str | None, list[str]]] = [(None, ordered[MOST_VALUES:])]
     measured = [(value, joined, slices.measured(joined)) for value, joined in [*parts, *rest] if joined]
     values = tuple(
-        OfValue(value, len(joined), telling.of(found), _is_enough(found)) for value, joined, found in measured
+        OfValue(
+            value,
+            len(joined),
+            Told(*slices.units(joined), telling.of(found).comparison),
+            _is_enough(found),
+        )
+        for value, joined, found in measured
     )
     contrasts = [
         found.contrast

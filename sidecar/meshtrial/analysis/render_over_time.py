@@ -34,6 +34,8 @@ def _course(course: CoursePart, kind: MetricKind) -> Iterator[RenderableType]:
     if course.not_estimable is not None:
         yield Text.assemble((title, "bold"), f"\n{course.not_estimable}\n")
         return
+    if len(course.grown) < 2 and course.since_exposure is None:
+        return  # one day is the metric's own table
     table = titled(title)
     table.add_column("units first exposed from", no_wrap=True)
     for name in ("up to then", "all looks' interval", "then alone", "interval"):
@@ -62,6 +64,10 @@ def _notes(course: CoursePart, kind: MetricKind) -> Iterator[str]:
             f"by days since first exposure: {shown_effect(trend.slope, kind)} a day ({interval}),"
             f" p {shown_p(trend.p_value or 0.0)}: {_DRIFTS[trend.drift or 'none']}"
         )
+        first, last = trend.days[0].effect, trend.days[-1].effect
+        if first is not None and last is not None:
+            both = (shown_effect(effect, kind) for effect in (first, last))
+            yield "on a unit's first day and on its last: " + ", ".join(both)
 
 
 def _few(points: tuple[PointPart, ...]) -> list[PointPart]:

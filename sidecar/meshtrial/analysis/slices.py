@@ -26,6 +26,9 @@ class Slices(Protocol[Value]):
     def independent(self) -> bool:
         """Whether estimates of different values are: no, where groups have units of several."""
 
+    def units(self, values: Collection[Value]) -> tuple[int, int]:
+        """How many control and treatment have of these values, compared or not."""
+
     def measured(self, values: Collection[Value]) -> Measured:
         """The units of these values together, as a trial of their own."""
 
@@ -50,6 +53,14 @@ class UnitSlices(Generic[Value]):
     def independent(self) -> bool:
         """No unit has two values."""
         return True
+
+    def units(self, values: Collection[Value]) -> tuple[int, int]:
+        """How many control and treatment have of these values."""
+        counts = summed(
+            ((key, cell.units) for value in values for key, cell in self.cells[value].items()),
+            lambda key: key.arm,
+        )
+        return counts.get(self.arms[0], 0), counts.get(self.arms[1], 0)
 
     def measured(self, values: Collection[Value]) -> Measured:
         """The units of these values together."""
@@ -100,6 +111,12 @@ class GroupSlices(Generic[Value]):
     def independent(self) -> bool:
         """Units of a group are alike, whatever their values."""
         return False
+
+    def units(self, values: Collection[Value]) -> tuple[int, int]:
+        """How many control and treatment have of these values."""
+        blocks = [block for value in values for block in self.blocks[value]]
+        control, treatment = (sum(b.units for b in blocks if b.arm == arm) for arm in self.arms)
+        return control, treatment
 
     def measured(self, values: Collection[Value]) -> Measured:
         """The units of these values together, groups as clusters."""

@@ -129,6 +129,7 @@ def test_small_values_are_shown_and_take_no_part_in_the_test() -> None:
         ("", False),
     ]
     assert told.values[3].effect.effect is not None
+    assert told.values[5].effect.control_units + told.values[5].effect.arm_units == 1
     assert told.values[5].effect.not_estimable == "no day, phase or cohort has enough units in both arms"
     assert told.interaction.freedom == 2
 

@@ -286,3 +286,39 @@ def test_requests_are_not_compared_with_a_holdout() -> None:
     [primary] = holdout(rows, plan).primaries
 
     assert (primary.effect.not_estimable or "").startswith("requests are those of one experiment")
+
+
+def test_experiments_on_other_requests_fake_no_launch() -> None:
+    """Nothing works. Who searches spends more; the holdout is seen on all requests, others on one kind."""
+    rng = np.random.default_rng(11)
+    plan = planned(400, mates=("search",))
+    rows = rows_of(plan)
+    spends: dict[bool, list[float]] = {True: [], False: []}
+    for unit in range(6000):
+        pseudonym = int(rng.integers(2**62))
+        ranks, searches, is_held = rng.random(3) < (0.9, 0.3, 0.2)
+        in_search = rng.random() < 0.5
+        amount = float(rng.normal(30 if searches else 20, 3))
+        if is_held:
+            for visits, mate in ((ranks, "rank-v2"), (searches, "search")):
+                if visits:
+                    held(rows, pseudonym, 60, mate)
+        elif in_search and searches:
+            met(rows, pseudonym, "v1", 60, "search")
+        elif not in_search and ranks:
+            rows.expose(pseudonym, "v2" if unit % 2 else "v1", 60)
+        else:
+            continue
+        spends[bool(is_held)].append(amount)
+        rows.outcome(pseudonym, "purchase", 120, amount=amount)
+    held(rows, 1, 0, "rank-v2")
+    held(rows, 2, 0, "search")
+
+    [primary] = holdout(rows, plan).primaries
+
+    naive = stats.ttest_ind(spends[False], spends[True], equal_var=False)
+    assert naive.pvalue < 1e-6
+    assert primary.effect.effect is not None
+    assert primary.effect.standard_error is not None
+    assert abs(primary.effect.effect) < 3 * primary.effect.standard_error
+    assert primary.effect.standard_error < 0.4
