@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test proof lint types unit bench format schema clean
+.PHONY: help demo test proof calibrate lint types unit bench format schema clean
 
 help: ## What can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.all ## A real A/B test of two models through a real Envoy, in two minutes
 	@$(BIN)/meshtrial demo
@@ -16,6 +16,9 @@ test: lint types unit ## Everything that CI runs
 
 proof: $(VENV)/.test ## The long form of the tests: many more faults and inputs
 	MESHTRIAL_PROOF=1 $(BIN)/python -m pytest --override-ini timeout=3000 tests/calibration tests/laws tests/unit/assign tests/unit/record tests/doors tests/e2e
+
+calibrate: $(VENV)/.test ## How often each method errs, over all simulated trials: writes docs/calibration.md, in ten minutes
+	@cd tests && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ../$(BIN)/python -m calibration.run
 
 lint: $(VENV)/.test ## Style, format, and what may import what
 	@$(BIN)/ruff check .

@@ -39,7 +39,7 @@ def compare_stratified_proportions(strata: Sequence[Stratum], alpha: float) -> C
     The interval is Newcombe's, of arms with the stratified proportion P and as many units as would leave it
     the variance that it has, V: P (1 - P) / V. So it is right for outcomes that are rare in every stratum:
     one made of the strata's own Wilson limits (Zou, Huang & Zhang 2009) is then twice as wide as it need be,
-    and one of variances too short. By simulation (`tests/calibration/test_stratified.py`) it covers .950 to
+    and one of variances too short. By simulation (`docs/calibration.md`) it covers .946 to
     .962.
 
     With one stratum every number but the method's name is that of `compare_proportions`.
