@@ -9,8 +9,8 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,12 +180,14 @@ def trial(
     serve: str = "",
     adapt: Callable[[str], str] = str,
     onward: str | None = None,
+    between: Callable[[str], AbstractContextManager[str]] | None = None,
     **changes: Any,
 ) -> Iterator[Trial]:
     """Run a plan; the block begins when Envoy finds the sidecar healthy.
 
     `serve` is the sidecar's plan where it is another, `adapt` changes Envoy's emitted configuration,
-    `onward` is where models ask the next one.
+    `onward` is where models ask the next one, `between` runs what the sidecar speaks to instead of the
+    collector, whose URL it gets.
     """
     # Not pytest's directory: a socket's path has 107 bytes at most.
     directory = Path(tempfile.mkdtemp(prefix="mt-"))
@@ -197,7 +199,11 @@ def trial(
         with ExitStack() as stack:
             upstreams = stack.enter_context(models(*named, onward=onward))
             collector = stack.enter_context(collecting(directory))
-            started = stack.enter_context(sidecar(directory, collector))
+            receiver = collector
+            if between is not None:
+                relayed = stack.enter_context(between(collector.where["otlp_http"]))
+                receiver = replace(collector, where={**collector.where, "otlp_http": relayed})
+            started = stack.enter_context(sidecar(directory, receiver))
             target = Target(
                 **{
                     "listen": "127.0.0.1:0",
