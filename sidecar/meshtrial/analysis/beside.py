@@ -168,7 +168,7 @@ class _Beside:
         control = self.experiment.control.id
         return {
             (metric.id, arm.id): post_stratified(
-                metric, self.shown.cells(metric), (control, arm.id), self.shown.clock
+                metric, self.shown.days[metric.id], (control, arm.id), self.shown.clock
             )
             for metric in metrics
             for arm in self.experiment.treatments()

@@ -49,7 +49,7 @@ def keep_former_arms(shown: Shown, mates: Sequence[str]) -> None:
     shown.engine.keep(
         "former_times",
         f"""
-SELECT e.Unit AS Unit, max(e.Time) AS Last FROM spans e JOIN analysed u ON e.Unit = u.Unit
+SELECT e.Unit AS Unit, max(e.Time) AS Last FROM spans e JOIN kept_units u ON e.Unit = u.Unit
 WHERE {exposed.format(e="e")} AND e.Time < u.First GROUP BY e.Unit
 """,
     )
@@ -85,7 +85,7 @@ def former_balance(counts: Mapping[str, Mapping[str, int]]) -> float | NotEstima
 def former_cells(shown: Shown, metric: Metric) -> Cells:
     """Cells of whole days by former arm, which takes the place of their strata."""
     columns = shown.columns(metric)
-    shifts = next(iter(shown.cells(metric).values())).shifts
+    shifts = next(iter(shown.days[metric.id].values())).shifts
     p = len(columns)
     pairs = [(i, j) for i in range(p) for j in range(i, p)]
     sums = ", ".join(summed_columns(columns, shifts, pairs))

@@ -53,7 +53,7 @@ def post_stratified(
 
     Args:
         metric: Any but a quantile.
-        cells: Of the units that are compared, with their strata.
+        cells: Of the units that are compared, with their strata; of whole days.
         arms: Ids of control and treatment.
         clock: Tells days.
     """

@@ -57,7 +57,7 @@ def divide(shown: Shown, metric: Metric, by: Property[Value]) -> Mapping[str, Sl
     if experiment.unit.group_kind is not None:
         blocks = _blocks(shown, metric, by)
         return {arm: GroupSlices(metric, blocks, pair) for arm, pair in pairs.items()}
-    cells = former_cells(shown, metric) if by.join else shown.cells(metric)
+    cells = former_cells(shown, metric) if by.join else shown.days[metric.id]
     units = sliced(metric, cells, by.of, (experiment.control.id, ""), shown.clock)
     return {arm: replace(units, arms=pair) for arm, pair in pairs.items()}
 

@@ -6,17 +6,19 @@ each day is one of all units, as all of them have had all days. What tests a tre
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from meshtrial.analysis.cells import Cells, Clock, Key, summed
 from meshtrial.analysis.contrasts import measured_of
+from meshtrial.analysis.events import Kinds, events_needed
 from meshtrial.analysis.shown import Shown
 from meshtrial.analysis.strata import strata_of
 from meshtrial.analysis.told import Telling, Told
 from meshtrial.analysis.units import SECOND
-from meshtrial.analysis.values import amount_of, events_of, is_of
+from meshtrial.analysis.values import summed as summed_up
+from meshtrial.analysis.variables import Variable
 from meshtrial.plan.inference import Metric, MetricKind
 from meshtrial.stats.contrast import Contrast
 from meshtrial.stats.estimate import Comparison, Difference
@@ -76,7 +78,7 @@ def _days(metric: Metric, clock: Clock) -> _Days:
 
 
 def gather_daily(shown: Shown, metrics: Sequence[Metric]) -> Mapping[Metric, Daily]:
-    """Sum up outcomes by days since first exposure, from the table `analysed`.
+    """Sum up outcomes by days since first exposure, from the tables `kept_units`, `places` and `events`.
 
     Those of which a day makes sense, and whose window has two days or more; one pass over the events for all
     whose windows begin and are divided alike.
@@ -92,8 +94,7 @@ def gather_daily(shown: Shown, metrics: Sequence[Metric]) -> Mapping[Metric, Dai
     for start, together in sorted(alike):
         group = [m for m in daily if (m.window.start, _days(m, clock).together) == (start, together)]
         shown.engine.keep("unit_days", _unit_days(shown, group, start))
-        for number, metric in enumerate(group):
-            found[metric] = _Sums(shown, metric, number).daily()
+        found.update({daily.metric: daily for daily in _Sums(shown, group).daily()})
     return found
 
 
@@ -122,96 +123,106 @@ def since_of(daily: Daily, arms: tuple[str, str], clock: Clock, once: Telling) -
 
 def _unit_days(shown: Shown, metrics: Sequence[Metric], start: int) -> str:
     """Rows of a unit, a day since its first exposure and what each metric is on it: V0, V1, ..."""
-    trial, clock = shown.trial, shown.clock
-    gap, length = f"(e.Time - u.First - {start * SECOND})", _days(metrics[0], clock).length(clock)
-    day = f"CAST(({gap} - {gap} % {length}) / {length} AS BIGINT)"
-    ends = [_days(metric, clock).number * length for metric in metrics]
+    kinds = Kinds.of(events_needed(shown.experiment.decision.metrics()))
+    gap, length = f"(e.Since - {start * SECOND})", _days(metrics[0], shown.clock).length(shown.clock)
+    ends = [_days(metric, shown.clock).number * length for metric in metrics]
     values = ", ".join(
-        f"{_value(metric, f'{gap} < {end}')} AS V{i}"
+        f"{_value(metric, kinds, f'{gap} < {end}')} AS V{i}"
         for i, (metric, end) in enumerate(zip(metrics, ends, strict=True))
     )
     return f"""
-SELECT e.Unit AS Unit, {day} AS Day, {values}
-FROM spans e JOIN analysed u ON e.Unit = u.Unit
-WHERE {events_of(trial, (metric.events for metric in metrics))} AND {gap} >= 0 AND {gap} < {max(ends)}
-  AND e.Received - u.First <= {trial.closing} AND u.Period < {shown.cut}
-GROUP BY e.Unit, {day}
+SELECT Unit, CAST(({gap} - {gap} % {length}) / {length} AS BIGINT) AS Day, {values}
+FROM events e WHERE {gap} >= 0 AND {gap} < {max(ends)} AND e.Late = 0
+GROUP BY Unit, Day
 """
 
 
-def _value(metric: Metric, in_days: str) -> str:
-    counts, amount = f"{is_of(metric.events)} AND {in_days}", f"coalesce({amount_of(metric.events)}, 0.0)"
-    if metric.kind is MetricKind.PROPORTION:
-        had = f" AND {amount} <> 0" if metric.events.field is not None else ""
-        return f"max(CASE WHEN {counts}{had} THEN 1.0 ELSE 0.0 END)"
-    return f"sum(CASE WHEN {counts} THEN {amount} ELSE 0.0 END)"
+def _value(metric: Metric, kinds: Kinds, in_days: str) -> str:
+    events, binary = metric.events, metric.kind is MetricKind.PROPORTION
+    counts = f"{kinds.is_of(events)} AND {in_days}"
+    return summed_up(Variable(events, 0, 1, binary), counts, f"coalesce({kinds.amount_of(events)}, 0.0)")
 
 
-_OF: Final = "u.Period - u.Period % {day} AS Came, u.Phase, u.Cohort, u.Arm"
+_Row: TypeAlias = tuple[int, float, float]
+"""Units that have a row, the sum of their values about a shift, and of the squares."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """From the table `unit_days`, one metric's."""
+    """From the table `unit_days`, whose columns are these metrics."""
 
     shown: Shown
-    metric: Metric
-    number: int
-    """Of its column."""
+    metrics: Sequence[Metric]
+    """Divided alike."""
 
     @property
-    def days(self) -> int:
-        return _days(self.metric, self.shown.clock).number
+    def days(self) -> list[_Days]:
+        """Of each metric."""
+        return [_days(metric, self.shown.clock) for metric in self.metrics]
 
-    def daily(self) -> Daily:
+    def daily(self) -> Iterator[Daily]:
         """Units without a row of a day have the value 0 on it."""
-        clock = self.shown.clock
-        units = summed(
-            ((key, cell.units) for key, cell in self.shown.cells(self.metric).items()),
-            lambda key: Key(clock.day_of(key), key.phase, key.cohort, key.arm),
-        )
-        shift = self._shift(sum(units.values()))
-        rows: dict[int, dict[Key, tuple[int, float, float]]] = {}
-        for day, *row in self.shown.engine.rows(self._by_day(shift)):
-            key, sums = _parsed(row)
-            rows.setdefault(int(day), {})[key] = sums
-        by_day = [_cells(units, rows.get(day, {}), shift) for day in range(self.days)]
-        slopes = dict(_parsed(row) for row in self.shown.engine.rows(self._slopes()))
-        return Daily(
-            self.metric, _days(self.metric, clock).together, tuple(by_day), _cells(units, slopes, 0.0)
-        )
+        shifts = self._shifts()
+        by_day = self._rows(self._by_day(), shifts)
+        slopes = self._rows(self._slopes(), [0.0] * len(shifts))
+        for i, (metric, days) in enumerate(zip(self.metrics, self.days, strict=True)):
+            units = summed(
+                ((key, cell.units) for key, cell in self.shown.days[metric.id].items()),
+                lambda key: key._replace(strata=()),
+            )
+            cells = [_cells(units, by_day[i].get(day, {}), shifts[i]) for day in range(days.number)]
+            yield Daily(metric, days.together, tuple(cells), _cells(units, slopes[i].get(0, {}), 0.0))
 
-    def _shift(self, units: int) -> float:
+    def _shifts(self) -> list[float]:
         """Near a day's mean, so that sums keep their digits; 0 of a proportion, which is counted."""
-        if self.metric.kind is MetricKind.PROPORTION:
-            return 0.0
-        total = self.shown.engine.rows(f"SELECT sum(V{self.number}) FROM unit_days")[0][0]
-        return float(total or 0.0) / self.days / units
+        sums = ", ".join(f"coalesce(sum(V{i}), 0.0)" for i in range(len(self.metrics)))
+        [totals] = self.shown.engine.rows(f"SELECT {sums} FROM unit_days")
+        units = sum(self.shown.gathered.analysed.values())
+        return [
+            0.0 if metric.kind is MetricKind.PROPORTION else float(total) / days.number / units
+            for metric, days, total in zip(self.metrics, self.days, totals, strict=True)
+        ]
 
-    def _by_day(self, shift: float) -> str:
-        value = f"(d.V{self.number} - CAST({shift!r} AS DOUBLE))"
-        return f"""
-SELECT d.Day AS Day, {_OF.format(day=self.shown.clock.day)}, count(*), sum({value}), sum({value} * {value})
-FROM unit_days d JOIN analysed u ON d.Unit = u.Unit WHERE d.Day < {self.days}
-GROUP BY Day, Came, u.Phase, u.Cohort, u.Arm
-"""
+    def _by_day(self) -> str:
+        return "SELECT Unit, Day, " + ", ".join(f"V{i}" for i in range(len(self.metrics))) + " FROM unit_days"
 
     def _slopes(self) -> str:
-        first, second = day_weights(self.days)[:2].tolist()
-        weight = f"(CAST({first!r} AS DOUBLE) + Day * CAST({second - first!r} AS DOUBLE))"
-        return f"""
-SELECT {_OF.format(day=self.shown.clock.day)}, count(*), sum(s.Slope), sum(s.Slope * s.Slope) FROM (
-  SELECT Unit, sum({weight} * V{self.number}) AS Slope FROM unit_days WHERE Day < {self.days} GROUP BY Unit
-) s JOIN analysed u ON s.Unit = u.Unit GROUP BY Came, u.Phase, u.Cohort, u.Arm
-"""
+        """One a unit and metric, as of day 0."""
+        slopes = []
+        for i, days in enumerate(self.days):
+            first, second = day_weights(days.number)[:2].tolist()
+            weight = f"(CAST({first!r} AS DOUBLE) + Day * CAST({second - first!r} AS DOUBLE))"
+            slopes.append(f"sum(CASE WHEN Day < {days.number} THEN {weight} * V{i} ELSE 0.0 END) AS V{i}")
+        return f"SELECT Unit, 0 AS Day, {', '.join(slopes)} FROM unit_days GROUP BY Unit"
+
+    def _rows(self, values: str, shifts: Sequence[float]) -> list[dict[int, dict[Key, _Row]]]:
+        """Of each metric by day: sums over the units analysed, by the day of their first exposure.
+
+        Places have numbers in the tables of units, and names only here, where there are few rows.
+        """
+        gaps = [f"(d.V{i} - CAST({shift!r} AS DOUBLE))" for i, shift in enumerate(shifts)]
+        sums = [f"sum({gap}) AS T{i}, sum({gap} * {gap}) AS Q{i}" for i, gap in enumerate(gaps)]
+        again = ", ".join(f"sum(c.T{i}), sum(c.Q{i})" for i in range(len(shifts)))
+        found: list[dict[int, dict[Key, _Row]]] = [{} for _ in shifts]
+        for day, came, phase, cohort, arm, units, *numbers in self.shown.engine.rows(f"""
+SELECT c.Day, c.Came, p.Phase, p.Cohort, p.Arm, sum(c.Units), {again}
+FROM (
+  SELECT d.Day AS Day, u.First - u.First % {self.shown.clock.day} AS Came, u.Place AS Place,
+    count(*) AS Units, {", ".join(sums)}
+  FROM ({values}) d JOIN kept_units u ON d.Unit = u.Unit
+  WHERE u.First - u.First % {self.shown.trial.period} < {self.shown.cut}
+  GROUP BY Day, Came, Place
+) c JOIN places p ON c.Place = p.Place
+GROUP BY c.Day, c.Came, p.Phase, p.Cohort, p.Arm
+"""):
+            key = Key(int(came), phase, cohort, arm)
+            for i, of_metric in enumerate(found):
+                row = (int(units), float(numbers[2 * i]), float(numbers[2 * i + 1]))
+                of_metric.setdefault(int(day), {})[key] = row
+        return found
 
 
-def _parsed(row: Sequence[Any]) -> tuple[Key, tuple[int, float, float]]:
-    came, phase, cohort, arm, present, total, squares = row
-    return Key(int(came), phase, cohort, arm), (int(present), float(total), float(squares))
-
-
-def _cells(units: Mapping[Key, int], sums: Mapping[Key, tuple[int, float, float]], shift: float) -> Cells:
+def _cells(units: Mapping[Key, int], sums: Mapping[Key, _Row], shift: float) -> Cells:
     """Of all units, of whom those without a row have the value 0."""
     found = {}
     for key, number in units.items():

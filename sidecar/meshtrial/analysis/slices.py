@@ -74,7 +74,7 @@ class UnitSlices(Generic[Value]):
 def sliced(
     metric: Metric, cells: Cells, value_of: Callable[[Key], Value], arms: tuple[str, str], clock: Clock
 ) -> UnitSlices[Value]:
-    """Cells of a metric that is no quantile, by a value of their keys."""
+    """Cells of whole days of a metric that is no quantile, by a value of their keys."""
     by_value: dict[Value, list[Key]] = {}
     for key in cells:
         by_value.setdefault(value_of(key), []).append(key)
@@ -83,7 +83,7 @@ def sliced(
         {
             value: summed(
                 ((key, cells[key]) for key in keys),
-                lambda key: Key(clock.day_of(key), key.phase, key.cohort, key.arm),
+                lambda key: key._replace(strata=()),
             )
             for value, keys in by_value.items()
         },

@@ -18,7 +18,7 @@ from meshtrial.analysis.health_check import Check, Patient
 from meshtrial.analysis.history import History, documents_query, history_of
 from meshtrial.analysis.judged import Judged, Peek, judge, nobody, peek_at, peek_cut, withheld_by
 from meshtrial.analysis.measure import measure
-from meshtrial.analysis.shown import Shown
+from meshtrial.analysis.shown import shown_up_to
 from meshtrial.analysis.signs import Signs, read_signs
 from meshtrial.analysis.signs_losses import read_losses
 from meshtrial.analysis.tallies import read_tallies
@@ -100,7 +100,7 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
     beside = (
         nothing_beside(until.reason)
         if isinstance(until, NotEstimable)
-        else beside_of(Shown(engine, trial, gathered, clock, until), plan, timeline.closed)
+        else beside_of(shown_up_to(engine, trial, gathered, clock, until), plan, timeline.closed)
     )
     return Analysis(
         plan, experiment, clock, history, gathered, counted, timeline, signs, health, judged, peeked, beside

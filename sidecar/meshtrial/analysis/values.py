@@ -73,7 +73,7 @@ def join_of(trial: Trial) -> str:
     return "e.Unit = u.Unit" + (" AND e.Time < u.Until" if trial.experiment.unit.switchback else "")
 
 
-def values_query(trial: Trial, variables: Sequence[Variable], units: str = "analysed") -> str:
+def values_query(trial: Trial, variables: Sequence[Variable], units: str) -> str:
     """One row for each unit of a table that has any event: its variables V0, V1, ..."""
     start, end = min(v.start for v in variables), max(v.end for v in variables)
     key = ", ".join(f"u.{name}" for name in trial.unit_key.split(", "))
