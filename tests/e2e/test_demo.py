@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+
+from e2e.truth import Compared, first_exposures
 
 MESHTRIAL = [sys.executable, "-m", "meshtrial"]
 
@@ -71,6 +73,23 @@ def users(demo: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def correct_of(seen: list[dict[str, Any]]) -> int:
+    """Digits of one user that were read right."""
+    return sum(one["prediction"] == one["truth"] for one in seen)
+
+
+def compared(demo: Path, users: dict[str, list[dict[str, Any]]]) -> Compared:
+    """The users by the days that the report compares within, each as long as the trial has to be: 15 s."""
+    logged = (json.loads(line) for line in (demo / "access.jsonl").read_text().splitlines())
+    unit = {line["request_id"]: line["unit"] for line in logged}
+    first = first_exposures(demo / "store", "digits-v2")
+    return Compared.of(
+        [seen[0]["model"] == "v2" for seen in users.values()],
+        [first[unit[seen[0]["request_id"]]] for seen in users.values()],
+        15 * 10**9,
+    )
+
+
 def test_every_user_met_the_model_that_md5_says(users: dict[str, list[dict[str, Any]]]) -> None:
     assert len(users) == 1200
     for user, seen in users.items():
@@ -79,34 +98,31 @@ def test_every_user_met_the_model_that_md5_says(users: dict[str, list[dict[str, 
 
 
 def test_the_report_equals_a_recomputation_from_the_clients_own_log(
-    report: dict[str, Any], users: dict[str, list[dict[str, Any]]]
+    demo: Path, report: dict[str, Any], users: dict[str, list[dict[str, Any]]]
 ) -> None:
-    correct: dict[str, list[int]] = {"v1": [], "v2": []}
-    for seen in users.values():
-        correct[seen[0]["model"]].append(sum(one["prediction"] == one["truth"] for one in seen))
-    solved = {arm: [n == 3 for n in numbers] for arm, numbers in correct.items()}
+    met = compared(demo, users)
+    correct = np.array([correct_of(seen) for seen in users.values()], np.float64)
+    sizes = {"v2": int(met.treated.sum()), "v1": int((~met.treated).sum())}
 
-    assert {arm["arm"]: arm["units"] for arm in report["arms"]} == {arm: len(n) for arm, n in correct.items()}
-    by_id = {metric["metric"]: metric for metric in report["metrics"]}
-    [told] = by_id["solved"]["comparisons"]
-    table = [[sum(solved[arm]), len(solved[arm]) - sum(solved[arm])] for arm in ("v2", "v1")]
-    assert told["p_value"] == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
-    assert told["effect"] == pytest.approx(np.mean(solved["v2"]) - np.mean(solved["v1"]))
-    [told] = by_id["correct"]["comparisons"]
-    welch = stats.ttest_ind(correct["v2"], correct["v1"], equal_var=False)
-    span = welch.confidence_interval(0.975)
-    assert told["p_value"] == pytest.approx(welch.pvalue)
-    assert told["interval"] == pytest.approx([span.low, span.high])
+    assert {arm["arm"]: arm["units"] for arm in report["arms"]} == sizes
+    found = {metric["metric"]: metric["comparisons"][0] for metric in report["metrics"]}
+    solved = (correct == 3).astype(np.float64)
+    assert found["solved"]["effect"] == pytest.approx(met.effect(solved))
+    assert found["solved"]["p_value"] == pytest.approx(met.chi_squared(solved), rel=1e-9)
+    p_value, low, high = met.welch(correct, 0.025)
+    assert found["correct"]["p_value"] == pytest.approx(p_value, rel=1e-9)
+    assert found["correct"]["interval"] == pytest.approx([low, high])
+    assert found["latency_p90"]["within_margin"] is True
     ratio = next(check for check in report["health"] if check["check"] == "sample_ratio")
-    assert ratio["p_value"] == pytest.approx(stats.chisquare([len(n) for n in correct.values()]).pvalue)
+    assert (ratio["passed"], ratio["detail"]) == (True, "v2 611 (50% planned), v1 589 (50% planned)")
     assert report["verdict"]["decision"] == "ship"
 
 
-def test_the_same_arms_and_outcomes_every_time(report: dict[str, Any]) -> None:
+def test_the_same_arms_and_outcomes_every_time(users: dict[str, list[dict[str, Any]]]) -> None:
     """Seeds are fixed: these figures are those of any run on the pinned versions."""
-    values = {m["metric"]: {a["arm"]: (a["units"], a["value"]) for a in m["arms"]} for m in report["metrics"]}
+    met = Counter((seen[0]["model"], correct_of(seen) == 3) for seen in users.values())
 
-    assert values["solved"] == {"v2": (611, pytest.approx(545 / 611)), "v1": (589, pytest.approx(436 / 589))}
+    assert met == {("v2", True): 545, ("v2", False): 66, ("v1", True): 436, ("v1", False): 153}
 
 
 def test_its_store_answers_the_commands_that_it_names(demo: Path, report: dict[str, Any]) -> None:

@@ -199,8 +199,10 @@ def test_estimates_are_those_of_the_users_own_acts(told: Told, experiment: str) 
 
     assert values(report, "conversion") == exactly(users.means(did(FIRST, "purchase")))
     assert comparison(report, "conversion")["effect"] == exactly(users.effect(did(FIRST, "purchase")))
+    assert comparison(report, "conversion")["p_value"] == exactly(users.chi_squared(did(FIRST, "purchase")))
     spend = comparison(report, "spend")
     assert spend["unadjusted"]["effect"] == exactly(users.effect(spent))
+    assert spend["unadjusted"]["interval"] == exactly(users.welch(spent, 0.05)[1:])
     assert spend["effect"] == exactly(users.cuped(spent, before))
     assert spend["standard_error"] < 0.7 * spend["unadjusted"]["standard_error"]
     clicks = users.ratio(sums(FIRST, "click"), sums(FIRST, "impression"))

@@ -3,12 +3,14 @@
 Of the store only the time of each unit's first exposure is taken, which says the day that it is compared in.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from meshtrial.store.read import connect
 
@@ -52,18 +54,37 @@ class Compared:
 
     def means(self, values: Numbers) -> tuple[float, float]:
         """Of control and treatment, strata weighed by n1 n0 / (n1 + n0)."""
-        weights, controls, treatments = [], [], []
-        for of_one in self._strata():
-            one, other = values[of_one & ~self.treated], values[of_one & self.treated]
-            weights.append(len(one) * len(other) / (len(one) + len(other)))
-            controls.append(one.mean())
-            treatments.append(other.mean())
-        return float(np.average(controls, weights=weights)), float(np.average(treatments, weights=weights))
+        weights = self._precisions()
+        control, treatment = (
+            float(np.average([values[of_one & arm].mean() for of_one in self._strata()], weights=weights))
+            for arm in (~self.treated, self.treated)
+        )
+        return control, treatment
 
     def effect(self, values: Numbers) -> float:
         """Difference of the means."""
         control, treatment = self.means(values)
         return treatment - control
+
+    def chi_squared(self, values: Numbers) -> float:
+        """p-value of no difference between shares, the variance pooled in each stratum (Cochran 1954)."""
+        chances = [values[of_one].mean() for of_one in self._strata()]
+        spread = [chance * (1 - chance) for chance in chances]
+        precision = self._precisions()
+        z = self.effect(values) * sum(precision) / math.sqrt(np.dot(precision, spread))
+        return float(stats.chi2.sf(z**2, 1))
+
+    def welch(self, values: Numbers, alpha: float) -> tuple[float, float, float]:
+        """p-value and interval of a difference of means (Welch 1938), over strata by Satterthwaite 1946."""
+        precision = self._precisions()
+        parts, terms = 0.0, 0.0
+        for share, of_one in zip(precision / precision.sum(), self._strata(), strict=True):
+            for arm in (self.treated, ~self.treated):
+                part = share**2 * values[of_one & arm].var(ddof=1) / (of_one & arm).sum()
+                parts, terms = parts + part, terms + part**2 / ((of_one & arm).sum() - 1)
+        t = stats.t(parts**2 / terms, loc=self.effect(values), scale=math.sqrt(parts))
+        low, high = t.interval(1 - alpha)
+        return 2 * min(float(t.cdf(0)), float(t.sf(0))), float(low), float(high)
 
     def ratio(self, numerators: Numbers, denominators: Numbers) -> float:
         """Difference of the ratios of means."""
@@ -76,6 +97,11 @@ class Compared:
         design = np.column_stack([before, *constants])
         slope = np.linalg.lstsq(design, values, rcond=None)[0][0]
         return self.effect(values - slope * before)
+
+    def _precisions(self) -> Numbers:
+        """n1 n0 / (n1 + n0) of each stratum."""
+        sizes = [((of_one & ~self.treated).sum(), (of_one & self.treated).sum()) for of_one in self._strata()]
+        return np.array([n0 * n1 / (n0 + n1) for n0, n1 in sizes])
 
     def _strata(self) -> list[npt.NDArray[np.bool_]]:
         return [self.stratum == number for number in np.unique(self.stratum)]
