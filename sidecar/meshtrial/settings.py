@@ -132,7 +132,7 @@ PLAN = Setting(
     "The plan that the experiment stands in.",
     "plan.yaml",
     "The name that the documentation uses.",
-    ("report", "force", "exposure import"),
+    ("report", "size", "force", "exposure import"),
 )
 
 KEY = Secret(

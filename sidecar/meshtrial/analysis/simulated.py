@@ -11,7 +11,7 @@ looked at each day. The first verdict that does not say wait ends it.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, overload
 
@@ -27,8 +27,10 @@ from meshtrial.analysis.strata import strata_of
 from meshtrial.analysis.timeline import Look, Timeline, timeline_of
 from meshtrial.plan.inference import Method
 from meshtrial.plan.model import DEFAULT_COHORT, Experiment
+from meshtrial.stats.burn_in import burn_in
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.joint import Joint
+from meshtrial.stats.proportion import Proportion
 
 DAY: Final = 86_400 * 10**9
 """In nanoseconds."""
@@ -109,9 +111,9 @@ class Simulated:
     def __post_init__(self) -> None:
         experiment, rule = self.experiment, self.experiment.decision
         if experiment.unit.group_kind is not None:
-            raise ValueError("groups are not simulated: only units that are independent of each other")
+            raise ValueError("groups are not simulated: only units independent of each other")
         if experiment.unit.switchback is not None:
-            raise ValueError("switchbacks are not simulated: only units that are independent of each other")
+            raise ValueError("switchbacks are not simulated: only units independent of each other")
         for arm, share in zip(experiment.arms, self.shares, strict=True):
             if not share:
                 raise ValueError(f"arm {arm.id} gets no units under the present ramp, so nothing is compared")
@@ -255,5 +257,14 @@ class Simulated:
                     found[metric.id, arm.id] = _NOT_DRAWN
                     continue
                 looked = {key: cell for key, cell in cells[metric.id].items() if key.period < look.cut}
-                found[metric.id, arm.id] = measured_of(metric, looked, strata, (control, arm.id), self.clock)
+                measured = measured_of(metric, looked, strata, (control, arm.id), self.clock)
+                found[metric.id, arm.id] = _as_quantile(measured, metric.q) if metric.q else measured
         return LookedAt(look, found)
+
+
+def _as_quantile(measured: Measured, q: float) -> Measured:
+    """A mean that stands for a quantile: when it may be looked at is told by events on either side of it."""
+    control, treatment = (
+        Proportion(units, round(q * units)) for units in (measured.control_units, measured.treatment_units)
+    )
+    return replace(measured, too_early=burn_in(control, treatment))

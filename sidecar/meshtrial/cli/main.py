@@ -21,6 +21,7 @@ from meshtrial.cli.options import config_defaults
 from meshtrial.cli.outcome import outcome
 from meshtrial.cli.report import report
 from meshtrial.cli.serve import serve
+from meshtrial.cli.simulate import simulate
 from meshtrial.cli.size import size
 from meshtrial.cli.up import up
 from meshtrial.errors import MeshtrialError
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="A/B tests of ML models, run by the proxy and judged honestly.",
     epilog="Start with `meshtrial demo`. Settings also stand in MESHTRIAL_* variables and meshtrial.toml.",
 )
-COMMANDS = (demo, check, doctor, diff, explain, assign, force, up, serve, collect, size, report)
+COMMANDS = (demo, check, doctor, diff, explain, assign, force, up, serve, collect, size, simulate, report)
 for command in COMMANDS:
     app.command(cls=Command)(command)
 app.add_typer(emit, name="emit")

@@ -1,44 +1,133 @@
 """`meshtrial size`: how many units a trial needs, and how long it takes to get them."""
 
 import json
-import math
-from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from meshtrial import settings
+from meshtrial.cli import metric_flags as flags
+from meshtrial.cli.options import option
+from meshtrial.cli.size_words import Answer, Spending
 from meshtrial.errors import SettingError
-from meshtrial.plan import scalars
-from meshtrial.plan.inference import Scale
+from meshtrial.plan.inference import Direction, Method, MetricKind
+
+_TRIAL = "About the trial (a plan says these itself)"
+_KINDS = ", ".join(kind.value for kind in MetricKind)
+_PLAIN = (
+    "power", "alpha", "arms", "control_share", "kind", "quantile", "primaries", "guardrails", "margin",
+    "require_above", "direction", "method", "looks", "spending", "futility", "units", "conventions",
+)  # fmt: skip
+"""What a plan says itself, or is asked of one metric alone."""
 
 
 def size(
-    effect: Annotated[
+    context: typer.Context,
+    effect: flags.Effect = None,
+    baseline: flags.Baseline = None,
+    sd: flags.Sd = None,
+    power: Annotated[
+        str, typer.Option(help="Chance of finding the effect where it exists.", rich_help_panel=_TRIAL)
+    ] = "80%",
+    alpha: Annotated[
         str,
-        typer.Option(
-            help="Smallest effect worth finding: 2pp, '10% relative', for a mean a plain number too."
-        ),
-    ],
-    baseline: Annotated[
-        str | None, typer.Option(help="Control's value: 12%, for a mean a plain number.")
-    ] = None,
-    sd: Annotated[
-        float | None, typer.Option(help="Standard deviation between units; says that the metric is a mean.")
-    ] = None,
-    power: Annotated[str, typer.Option(help="Chance of finding the effect where it exists.")] = "80%",
-    alpha: Annotated[str, typer.Option(help="Two-sided error rate, shared by all treatment arms.")] = "5%",
+        typer.Option(help="Two-sided error rate, shared by all treatment arms.", rich_help_panel=_TRIAL),
+    ] = "5%",
     arms: Annotated[
-        int, typer.Option(min=1, max=1000, help="Treatment arms, each compared with control.")
+        int,
+        typer.Option(
+            min=1, max=1000, help="Treatment arms, each compared with control.", rich_help_panel=_TRIAL
+        ),
     ] = 1,
     control_share: Annotated[
-        str | None, typer.Option(help="Control's share of all units; equal arms if left out.")
+        str | None,
+        typer.Option(help="Control's share of all units; equal arms if left out.", rich_help_panel=_TRIAL),
     ] = None,
     units_per_day: Annotated[
         float | None, typer.Option(help="New units a day, such as users not seen before.")
     ] = None,
+    units: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=10**12,
+            help="Units of all arms that there will be: says the power, or without --effect what they find.",
+        ),
+    ] = None,
+    kind: Annotated[
+        MetricKind | None,
+        typer.Option(help=f"{_KINDS}.", metavar="KIND", rich_help_panel=_TRIAL),
+    ] = None,
+    quantile: Annotated[
+        str | None, typer.Option(help="Of a quantile: which one, such as 95%.", rich_help_panel=_TRIAL)
+    ] = None,
+    dispersion: flags.Dispersion = None,
+    removed: flags.Removed = None,
+    median: flags.Median = None,
+    density: flags.Density = None,
+    events: flags.Events = None,
+    event_icc: flags.EventIcc = None,
+    icc: flags.Icc = None,
+    group_size: Annotated[
+        float | None, typer.Option(help="Where groups get arms: members of a group on average.")
+    ] = None,
+    group_size_variation: Annotated[
+        str | None, typer.Option(help="Their standard deviation as a share of that; 0% if left out.")
+    ] = None,
+    primaries: Annotated[
+        int, typer.Option(min=1, max=1000, help="Primary metrics: share alpha.", rich_help_panel=_TRIAL)
+    ] = 1,
+    guardrails: Annotated[
+        int, typer.Option(min=0, max=1000, help="Guardrails: share beta.", rich_help_panel=_TRIAL)
+    ] = 0,
+    margin: Annotated[
+        str | None,
+        typer.Option(help="Of a guardrail: how much worse it may be, 1pp.", rich_help_panel=_TRIAL),
+    ] = None,
+    require_above: Annotated[
+        str | None,
+        typer.Option(help="What the effect must surely exceed, 1pp.", rich_help_panel=_TRIAL),
+    ] = None,
+    direction: Annotated[
+        Direction,
+        typer.Option(help="Which way is better: up, down.", metavar="WAY", rich_help_panel=_TRIAL),
+    ] = Direction.UP,
+    method: Annotated[
+        Method,
+        typer.Option(help="fixed, group_sequential, sequential.", metavar="METHOD", rich_help_panel=_TRIAL),
+    ] = Method.FIXED,
+    looks: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=100,
+            help="Evenly spaced; 5 if left out, of a sequential trial 14.",
+            rich_help_panel=_TRIAL,
+        ),
+    ] = None,
+    spending: Annotated[
+        Spending,
+        typer.Option(
+            help="How alpha is spent: obrien_fleming, pocock.", metavar="SHAPE", rich_help_panel=_TRIAL
+        ),
+    ] = Spending.OBRIEN_FLEMING,
+    futility: Annotated[
+        Spending | None,
+        typer.Option(help="How beta is spent on giving up.", metavar="SHAPE", rich_help_panel=_TRIAL),
+    ] = None,
+    plan: Annotated[Path, option(settings.PLAN)] = Path(settings.PLAN.default),
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="One of the plan: its rule says all but what is supposed of metrics."),
+    ] = None,
+    curve: Annotated[bool, typer.Option("--curve", help="Show what other sizes find.")] = False,
+    conventions: Annotated[
+        bool, typer.Option("--conventions", help="Show what other calculators say.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    r"""Say how many units a trial needs to find an effect.
+    r"""Say how many units a trial needs to find an effect, or what so many find.
 
     From 12% to 14%, and how long that takes at 1,000 new users a day:
 
@@ -52,147 +141,73 @@ def size(
     A mean of 3.2 that moves by 0.1, and varies between users with a standard deviation of 1.5:
 
         meshtrial size --baseline 3.2 --effect 0.1 --sd 1.5
+
+    What 20,000 users find, looked at any time; and with a covariate that removes 30% of the variance:
+
+        meshtrial size --baseline 12% --units 20000 --method sequential --curve
+        meshtrial size --baseline 12% --units 20000 --removed 30%
+
+    A guardrail, one of two: that an error rate of 1% is not worse by 0.2 points:
+
+        meshtrial size --baseline 1% --margin 0.2pp --direction down \
+          --guardrails 2
+
+    Whether the experiment of a plan is large enough, by its own rule:
+
+        meshtrial size --plan plan.yaml --experiment rank-v2 \
+          --baseline conversion=12% --units-per-day 1000
     """
     from rich.console import Console
 
-    from meshtrial.stats.size import duration_days, mean_size, proportion_size, round_up
+    given = {
+        "--baseline": baseline, "--sd": sd, "--effect": effect, "--dispersion": dispersion,
+        "--removed": removed, "--median": median, "--density": density, "--events": events,
+        "--event-icc": event_icc, "--icc": icc,
+    }  # fmt: skip
 
-    error_rate, chance = _share("--alpha", alpha), _share("--power", power)
-    each, ratio = error_rate / arms, _ratio(control_share, arms)
+    def answer() -> Answer:
+        if experiment is None:
+            if _is_given(context, "plan"):
+                raise SettingError("--plan takes --experiment: which one of the plan")
+            from meshtrial.cli import size_one
+
+            question = size_one.Question(
+                texts=flags.texts_of(given, [flags.ONLY]),
+                kind=kind, quantile=quantile, power=power, alpha=alpha, arms=arms,
+                control_share=control_share, primaries=primaries, guardrails=guardrails,
+                margin=margin, require_above=require_above, direction=direction,
+                group_size=group_size, group_size_variation=group_size_variation, method=method,
+                looks=looks, spending=spending, futility=futility, units=units,
+                units_per_day=units_per_day, conventions=conventions, curve=curve,
+            )  # fmt: skip
+            return size_one.answer(question)
+        if said := [name for name in _PLAIN if _is_given(context, name)]:
+            raise SettingError(
+                f"--{said[0].replace('_', '-')} does not go with --experiment: the plan says it"
+            )
+        from meshtrial.cli import size_plan
+        from meshtrial.cli.plan_file import chosen_experiment, read_plan
+
+        compiled = read_plan(plan)
+        chosen = chosen_experiment(plan, compiled, experiment)
+        texts = flags.texts_of(given, size_plan.metric_ids(chosen))
+        wanted = size_plan.wanted_of(chosen, texts, group_size, group_size_variation, units_per_day)
+        return size_plan.answer(compiled, chosen, wanted, curve=curve)
+
     try:
-        if sd is None:
-            start = _share("--baseline", baseline or "left out")
-            change = _proportion_effect(effect, start)
-            exact = proportion_size(start, change, each, chance, ratio)
-            how = f"Two-proportion z test, pooled: {_percent(start)} against {_percent(start + change)}"
-        else:
-            change = _mean_effect(effect, None if baseline is None else _mean(baseline))
-            exact = mean_size(sd, change, each, chance, ratio)
-            how = f"t test: a change of {change:.6g} at a standard deviation of {sd:.6g}"
-        control, treatment = round_up(exact), round_up(exact * ratio)
-        planned = control + arms * treatment
-        days = None if units_per_day is None else duration_days(planned, units_per_day)
+        found = answer()
     except ValueError as error:
         raise SettingError(f"no size can be given: {error}") from error
-
-    answer = _Answer(control, treatment, planned, days, each)
     if as_json:
-        typer.echo(json.dumps(asdict(answer)))
+        typer.echo(json.dumps(found.document))
         return
-    shared = "" if arms == 1 else f" shared by {arms} treatment arms ({_percent(each)} each, Bonferroni)"
-    how += f", power {_percent(chance)}, two-sided alpha {_percent(error_rate)}{shared}"
-    lines = (_units(answer), *_duration(answer, units_per_day), how)
-    Console(highlight=False, soft_wrap=True).print("\n".join(lines), markup=False)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("\n".join(found.lines), markup=False)
+    for table in found.tables:
+        console.print(table)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What `--json` prints."""
-
-    control_units: int
-    treatment_units: int
-    """Of each treatment arm."""
-    planned_units: int
-    """Of all arms."""
-    days: float | None
-    alpha_per_arm: float
-
-
-def _units(answer: _Answer) -> str:
-    control, treatment, planned = answer.control_units, answer.treatment_units, answer.planned_units
-    per_arm = f"{control:,} per arm"
-    if control != treatment:
-        others = "in treatment" if planned == control + treatment else "in each treatment arm"
-        per_arm = f"{control:,} in control, {treatment:,} {others}"
-    return f"{per_arm}: {planned:,} units in all (the plan's decision.planned_units)"
-
-
-def _duration(answer: _Answer, units_per_day: float | None) -> tuple[str, ...]:
-    """Rounded up, in hours up to two days; nothing where no traffic is given."""
-    if answer.days is None:
-        return ()
-    hours = math.ceil(24 * answer.days)
-    number, unit = (math.ceil(answer.days), "day") if hours > 48 else (hours, "hour")
-    some = f"{number:,} {unit}{'s' if number > 1 else ''}"
-    return (f"{some} at {units_per_day:,.10g} new units a day, and then the metric's window",)
-
-
-def _share(flag: str, text: str) -> float:
-    """`12%` or `0.12` -> 0.12; whether it is in range, the statistics say."""
-    found = scalars.percentage(text.strip())
-    if found is not None:
-        return float(found)
-    number = _number(text)
-    if number is None:
-        raise SettingError(f"{flag} must be a percentage such as 12%, or a share such as 0.12, not {text}")
-    return number
-
-
-def _ratio(control_share: str | None, arms: int) -> float:
-    """Units of a treatment arm for each of control's."""
-    if control_share is None:
-        return 1.0
-    share = _share("--control-share", control_share)
-    if not 0 < share < 1:
-        raise SettingError(f"--control-share must be above 0% and below 100%, not {control_share}")
-    return (1 - share) / share / arms
-
-
-def _proportion_effect(text: str, baseline: float) -> float:
-    """The change of a proportion, in 0..1."""
-    sign, size_text = _signed(text)
-    bare = scalars.percentage(size_text)
-    if bare is not None:
-        points, relative = baseline + sign * float(bare), baseline * (1 + sign * float(bare))
-        raise SettingError(
-            f"--effect {text} may mean two things: write {text.replace('%', 'pp')} for {_percent(baseline)}"
-            f" to {_percent(points)}, or '{text} relative' for {_percent(baseline)} to {_percent(relative)}"
-        )
-    found = scalars.effect(size_text)
-    if found is None or (found[0].scale is Scale.ABSOLUTE and not found[1]):
-        raise SettingError(
-            f"--effect of a proportion must be such as 2pp or '10% relative', and not 0: it is {text}"
-        )
-    least, _ = found
-    return sign * (least.value * baseline if least.scale is Scale.RELATIVE else least.value)
-
-
-def _mean_effect(text: str, baseline: float | None) -> float:
-    """The change of a mean, in the metric's unit."""
-    sign, size_text = _signed(text)
-    found = scalars.effect(size_text)
-    if found is None or found[1]:
-        raise SettingError(
-            f"--effect of a mean must be such as 0.1 or '10% relative', and not 0: it is {text}"
-        )
-    least, _ = found
-    if least.scale is Scale.ABSOLUTE:
-        return sign * least.value
-    if not baseline:
-        raise SettingError(f"--effect {text} is a share of --baseline, which must be given and not be 0")
-    return sign * least.value * baseline
-
-
-def _mean(text: str) -> float:
-    number = _number(text)
-    if number is None:
-        raise SettingError(f"--baseline of a mean must be a number such as 3.2, not {text}")
-    return number
-
-
-def _signed(text: str) -> tuple[int, str]:
-    """A plan's effects have a direction beside them; here a minus sign gives it."""
-    bare = text.strip()
-    return (-1, bare[1:].strip()) if bare.startswith("-") else (1, bare)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.6g}%"
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether a flag stands on the command line; a default and `meshtrial.toml` do not count."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -38,10 +38,18 @@ class Looks:
 
     def power(self, share: float) -> float:
         """Of a trial with these looks that is as large as a share of the largest size, above 0."""
-        drift = self.drift * math.sqrt(share)
-        if self.floors is None:
-            return float(np.sum(crossing(self.times, (-self.bounds).tolist(), self.bounds.tolist(), drift)))
-        return float(crossing(self.times, self.floors.tolist(), self.bounds.tolist(), drift)[1].sum())
+        below, above = self._left(share)
+        return float(above.sum() if self.floors is not None else (below + above).sum())
+
+    def mean_time(self, share: float) -> float:
+        """When such a trial ends on average, as a share of its own largest size; 0: without an effect."""
+        below, above = self._left(share)
+        return _mean_time(self.times, below + above)
+
+    def _left(self, share: float) -> tuple[Floats, Floats]:
+        """Chances to stop at each look: below, above."""
+        low = -self.bounds if self.floors is None else self.floors
+        return crossing(self.times, low.tolist(), self.bounds.tolist(), self.drift * math.sqrt(share))
 
 
 def one_look(alpha: float, power: float) -> Looks:

@@ -60,15 +60,19 @@ class Sized:
             return self.sought.power(units * self.control_share, self.alpha)
         return self.looks.power(units / self.units)
 
-    def detectable_with(self, units: float) -> float | NotEstimable:
+    def detectable_with(self, units: float, sign: int | None = None) -> float | NotEstimable:
         """The effect that a trial of at most so many units finds with the power.
+
+        Args:
+            units: Of all arms, above 0.
+            sign: On which side of what is tested, 1 or -1; None for the side of the effect sought.
 
         Raises:
             ValueError: A parameter is out of range.
         """
         control = units * self.control_share / self.looks.most
-        sign = 1 if self.sought.gap > 0 else -1
-        return self.sought.detectable(control, self.alpha, self.power, sign)
+        side = sign if sign is not None else (1 if self.sought.gap > 0 else -1)
+        return self.sought.detectable(control, self.alpha, self.power, side)
 
     def curve(self, sizes: Sequence[float]) -> tuple[Point, ...]:
         """What each of some numbers of units can find.

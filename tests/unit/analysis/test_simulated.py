@@ -239,11 +239,11 @@ SWITCHBACK = {"unit": {"switchback": {"key": {"header": "x-user-id"}, "window": 
     [
         (
             partial(simulated, keys=GROUPS),
-            "groups are not simulated: only units that are independent of each other",
+            "groups are not simulated: only units independent of each other",
         ),
         (
             partial(simulated, keys=SWITCHBACK),
-            "switchbacks are not simulated: only units that are independent of each other",
+            "switchbacks are not simulated: only units independent of each other",
         ),
         (
             partial(simulated, keys={"ramp": "0%"}),

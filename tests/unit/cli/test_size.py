@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from meshtrial.cli.size import size
 from meshtrial.errors import SettingError
+from plan_values import experiment, plan_text
 
 PAGE = Path(__file__).parents[3] / "docs" / "sample-size.md"
 CONSOLE = re.findall(r"^```console\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
@@ -102,13 +103,30 @@ def test_json_holds_the_numbers_unrounded_in_days_only() -> None:
     said = run("--baseline", "12%", "--effect", "2pp", "--units-per-day", "1000", "--arms", "2", "--json")
     answer = json.loads(said)
     per_arm = answer["control_units"]
-    assert answer == {
+    expected = {
         "control_units": per_arm,
         "treatment_units": per_arm,
         "planned_units": 3 * per_arm,
         "days": 3 * per_arm / 1000,
         "alpha_per_arm": 0.025,
+        "effect": 0.02,
+        "power": 0.8,
+        "method": "fixed",
+        "looks": 1,
+        "inflation": 1.0,
+        "expected_units_without_effect": 3 * per_arm,
+        "expected_units_with_effect": 3 * per_arm,
+        "design_effect": 1.0,
+        "groups": None,
+        "conventions": None,
     }
+    assert {name: value for name, value in answer.items() if name != "curve"} == pytest.approx(expected)
+    assert [point["units"] / per_arm for point in answer["curve"]] == pytest.approx(
+        [0.75, 1.5, 2.25, 3, 3.75, 4.5, 6]
+    )
+    assert answer["curve"][3]["power"] == pytest.approx(0.8, abs=1e-3)
+    assert answer["curve"][3]["detectable_effect"] == pytest.approx(0.02, abs=1e-5)
+    assert answer["curve"][0]["days"] == answer["curve"][0]["units"] / 1000
     assert json.loads(run("--effect", "1", "--sd", "1", "--json"))["days"] is None
 
 
@@ -193,9 +211,185 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(flags: list[str], messag
     assert str(refused.value) == message
 
 
-def test_the_help_teaches_by_examples_that_work() -> None:
+def test_the_help_teaches_by_examples_that_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plan.yaml").write_text(plan_text({"rank-v2": experiment()}))
+    monkeypatch.chdir(tmp_path)
     shown = run("--help")
     examples = re.findall(r"meshtrial (size --.*)", re.sub(r"\\\s*\n", "", shown))
-    assert len(examples) == 3
+    assert len(examples) == 7
     for example in examples:
-        assert "units in all" in run(*shlex.split(example)[1:])
+        assert re.search("units in all|planned_units 8,876 is enough", run(*shlex.split(example)[1:]))
+
+
+def test_units_that_are_given_have_a_power_or_an_effect_that_they_find() -> None:
+    # 1,800 an arm find 12% against 14% in 43 of 100 trials, and 3.2 points in 80.
+    power = run("--baseline", "12%", "--effect", "2pp", "--units", "3600")
+    assert "3,600 units find it with a power of 43.0%\n" in power
+    assert "power 80%" not in power
+    found = run("--baseline", "12%", "--units", "3600")
+    assert "3,600 units find +3.2pp, 26.7% of the baseline\n" in found
+    down = json.loads(run("--baseline", "12%", "--units", "3600", "--direction", "down", "--json"))
+    assert down["effect"] == pytest.approx(-0.0286, abs=5e-4)
+    few = run("--sd", "1", "--effect", "1", "--units", "3")
+    assert "3 units have no power that can be told: each arm takes 2 units" in few
+
+
+def test_a_guardrail_is_sized_by_the_score_test_against_its_margin() -> None:
+    said = run("--baseline", "12%", "--margin", "1pp")
+    assert said.startswith("16,590 per arm")
+    assert "score test (Farrington-Manning): 12% against 12%, shown not to be 1pp below control" in said
+    assert said.endswith("one-sided alpha 2.5%\n")
+    share = json.loads(run("--baseline", "12%", "--margin", "10% relative", "--arms", "3", "--json"))
+    assert share["control_units"] == pytest.approx(2 * 7.8489 * 0.1056 * 0.905 / 0.012**2, rel=2e-3)
+    assert share["alpha_per_arm"] == 0.05
+
+
+def test_what_must_be_exceeded_and_beta_that_is_shared_take_more() -> None:
+    above = run("--baseline", "12%", "--effect", "3pp", "--require-above", "1pp")
+    assert "4,574 per arm" in above
+    assert "shown to be 1pp above control" in above
+    shared = run("--baseline", "12%", "--effect", "2pp", "--guardrails", "3", "--primaries", "2")
+    plain = run("--baseline", "12%", "--effect", "2pp", "--power", "95%", "--alpha", "2.5%")
+    assert shared.split()[0] == plain.split()[0]
+    assert "power 95% (beta 20% shared by 4 metrics)" in shared
+    assert "shared by 2 primary metrics (2.5% each, Bonferroni)" in shared
+
+
+@pytest.mark.parametrize(
+    ("flags", "units"),
+    [
+        (["--kind", "count", "--baseline", "3.2", "--effect", "0.1", "--dispersion", "2"], 20_408),
+        (["--kind", "ratio", "--baseline", "10%", "--effect", "0.5pp", "--sd", "0.2"], 50_236),
+        (["--kind", "quantile", "--quantile", "50%", "--density", "0.5", "--baseline", "1",
+          "--effect", "0.1"], 3_142),
+        (["--baseline", "12%", "--effect", "2pp", "--removed", "25%"], 6_658),
+        (["--baseline", "12%", "--effect", "2pp", "--icc", "2%", "--group-size", "50"], 17_700),
+    ],
+)  # fmt: skip
+def test_every_kind_and_design_has_a_size(flags: list[str], units: int) -> None:
+    assert json.loads(run(*flags, "--json"))["planned_units"] == pytest.approx(units, abs=4)
+
+
+def test_a_quantile_by_its_median_is_one_by_its_density() -> None:
+    # A lognormal with median 80 and 250 at 95% has sigma 0.6927: its density there is phi(1.645) / 173.2.
+    flags = [
+        "--kind",
+        "quantile",
+        "--quantile",
+        "95%",
+        "--baseline",
+        "250",
+        "--effect",
+        "-25",
+        "--events",
+        "12",
+    ]
+    by_median = run(*flags, "--median", "80", "--event-icc", "10%")
+    by_density = run(*flags, "--density", "5.9555e-4", "--event-icc", "0.1")
+    assert by_median.split(":")[0] == by_density.split(":")[0] == "590 per arm"
+
+
+def test_groups_are_counted_and_whole() -> None:
+    said = run("--baseline", "12%", "--effect", "2pp", "--icc", "2%", "--group-size", "50")
+    assert said.endswith("354 groups of 50 units; design effect 1.98\n")
+    uneven = run(
+        "--baseline", "12%", "--effect", "2pp", "--icc", "2%", "--group-size", "50",
+        "--group-size-variation", "50%",
+    )  # fmt: skip
+    assert "design effect 2.23" in uneven
+
+
+def test_looks_cost_units_at_most_and_save_them_on_average() -> None:
+    said = run("--baseline", "12%", "--effect", "2pp", "--method", "group_sequential")
+    assert "Group sequential, 5 looks evenly spaced: 1.025 times the units of one look at most" in said
+    assert "on average 7,311 with the effect, 9,036 without" in said
+    always = json.loads(
+        run("--baseline", "12%", "--effect", "2pp", "--method", "sequential", "--looks", "20", "--json")
+    )
+    assert always["inflation"] == pytest.approx(always["planned_units"] / 8874.7, rel=1e-3)
+    assert always["expected_units_with_effect"] < 0.7 * always["planned_units"]
+    giving_up = json.loads(
+        run(
+            "--baseline", "12%", "--effect", "2pp", "--method", "group_sequential", "--futility", "pocock",
+            "--spending", "pocock", "--json",
+        )
+    )  # fmt: skip
+    assert giving_up["expected_units_without_effect"] < 0.5 * giving_up["planned_units"]
+
+
+def test_the_curve_is_shown_when_asked_for() -> None:
+    shown = run("--baseline", "12%", "--effect", "2pp", "--units-per-day", "1000", "--curve")
+    assert re.search(r"│ +8,876 │ +8\.9 │ +80\.0% │ +\+2pp │", shown)
+
+
+def test_other_calculators_sizes_are_shown_when_asked_for() -> None:
+    shown = run("--baseline", "20%", "--effect", "5pp", "--conventions")
+    assert "evan_miller: 1,030.2 in each of two equal arms\n" in shown
+    assert shown.startswith("1,094 per arm")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--baseline", "12%"], "--effect must be given; or --units, to ask what effect they find"),
+        (
+            ["--baseline", "12%", "--baseline", "13%", "--effect", "2pp"],
+            "--baseline is given twice",
+        ),
+        (
+            ["--baseline", "12%", "--margin", "1pp", "--require-above", "1pp"],
+            "--margin is of a guardrail, and --require-above of a primary: give one of them",
+        ),
+        (
+            ["--baseline", "12%", "--effect", "1pp", "--require-above", "2pp"],
+            "--effect must lie beyond --require-above, or within --margin, by --direction",
+        ),
+        (
+            ["--baseline", "12%", "--effect", "2pp", "--looks", "5"],
+            "--looks and --futility need --method group_sequential or sequential",
+        ),
+        (
+            ["--sd", "1", "--effect", "1", "--conventions"],
+            "--conventions are of proportions, without a margin",
+        ),
+        (
+            ["--baseline", "12%", "--effect", "2pp", "--icc", "2%"],
+            "groups take both --icc and --group-size",
+        ),
+        (
+            ["--baseline", "12%", "--effect", "2pp", "--icc", "-1", "--group-size", "9"],
+            "--icc must be from 0 to 1, --group-size 1 or more, their variation 0 or more",
+        ),
+        (["--kind", "ratio", "--effect", "1"], "--sd must be given: how far units of a ratio vary"),
+        (
+            ["--kind", "count", "--effect", "1"],
+            "--baseline must be given for a count: control's value, such as 3.2",
+        ),
+        (
+            ["--kind", "quantile", "--quantile", "95%", "--baseline", "9", "--effect", "1"],
+            "a quantile takes either --median or --density",
+        ),
+        (["--sd", "much", "--effect", "1"], "--sd must be a number such as 30, not much"),
+        (
+            ["--sd", "1", "--margin", "5% relative"],
+            "a share of --baseline needs a baseline that is not 0",
+        ),
+        (
+            ["--baseline", "12%", "--units", "4"],
+            "no size can be given: 2 units in control are too few to find any effect",
+        ),
+        (
+            ["--baseline", "12%", "--effect", "2pp", "--removed", "100%"],
+            "no size can be given: the share removed must be 0 or more and below 1, not 1",
+        ),
+        (["--plan", "plan.yaml"], "--plan takes --experiment: which one of the plan"),
+        (
+            ["--experiment", "rank-v2", "--alpha", "1%"],
+            "--alpha does not go with --experiment: the plan says it",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(flags: list[str], message: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        run(*flags)
+    assert str(refused.value) == message
