@@ -184,7 +184,8 @@ class _Sums:
         ]
 
     def _by_day(self) -> str:
-        return "SELECT Unit, Day, " + ", ".join(f"V{i}" for i in range(len(self.metrics))) + " FROM unit_days"
+        values = ", ".join(f"V{i} AS X{i}" for i in range(len(self.metrics)))
+        return f"SELECT Unit, Day, {values} FROM unit_days"
 
     def _slopes(self) -> str:
         """One a unit and metric, as of day 0."""
@@ -192,15 +193,15 @@ class _Sums:
         for i, days in enumerate(self.days):
             first, second = day_weights(days.number)[:2].tolist()
             weight = f"(CAST({first!r} AS DOUBLE) + Day * CAST({second - first!r} AS DOUBLE))"
-            slopes.append(f"sum(CASE WHEN Day < {days.number} THEN {weight} * V{i} ELSE 0.0 END) AS V{i}")
+            slopes.append(f"sum(CASE WHEN Day < {days.number} THEN {weight} * V{i} ELSE 0.0 END) AS X{i}")
         return f"SELECT Unit, 0 AS Day, {', '.join(slopes)} FROM unit_days GROUP BY Unit"
 
     def _rows(self, values: str, shifts: Sequence[float]) -> list[dict[int, dict[Key, _Row]]]:
-        """Of each metric by day: sums over the units analysed, by the day of their first exposure.
+        """Of each metric by day: sums of X0, X1, ... over the units analysed, by the day of their exposure.
 
         Places have numbers in the tables of units, and names only here, where there are few rows.
         """
-        gaps = [f"(d.V{i} - CAST({shift!r} AS DOUBLE))" for i, shift in enumerate(shifts)]
+        gaps = [f"(d.X{i} - CAST({shift!r} AS DOUBLE))" for i, shift in enumerate(shifts)]
         sums = [f"sum({gap}) AS T{i}, sum({gap} * {gap}) AS Q{i}" for i, gap in enumerate(gaps)]
         again = ", ".join(f"sum(c.T{i}), sum(c.Q{i})" for i in range(len(shifts)))
         found: list[dict[int, dict[Key, _Row]]] = [{} for _ in shifts]
