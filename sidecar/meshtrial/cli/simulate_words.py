@@ -39,8 +39,13 @@ def _headlines(by_name: dict[str, Tally]) -> list[str]:
 
 def _rate(rate: Rate) -> str:
     """`2.4% (1.8-3.2)`."""
-    low, high = 100 * rate.interval.low, 100 * rate.interval.high
-    return f"{100 * rate.share:.3g}% ({low:.3g}-{high:.3g})"
+    interval = rate.interval
+    return f"{_percent(rate.share)}% ({_percent(interval.low)}-{_percent(interval.high)})"
+
+
+def _percent(share: float) -> str:
+    """Three digits, or two after the point."""
+    return f"{100 * share:.3g}" if share >= 0.1 else f"{round(100 * share, 2):g}"
 
 
 def _table(tallies: Sequence[Tally]) -> Table:
@@ -74,10 +79,9 @@ def _notes(simulated: Simulated, runs: int) -> list[str]:
     experiment, rule = simulated.experiment, simulated.experiment.decision
     notes = [f"{runs:,} trials each; in brackets, what more of them could show (95%)."]
     if rule.method is Method.SEQUENTIAL:
-        every = simulated.every / DAY
-        notes.append(
-            f"Looked at every {every:.3g} days, and given up as `wait` after {simulated.horizon / DAY:.1f}."
-        )
+        every, most = simulated.every / DAY, simulated.horizon / DAY
+        often = "each day" if every == 1 else f"every {every:.3g} days"
+        notes.append(f"Looked at {often}, and given up as `wait` after {most:.1f} days.")
     if len(experiment.treatments()) > 1:
         notes.append("The other arms are as control.")
     if any(v.metric.kind is MetricKind.QUANTILE for v in simulated.values.values()):

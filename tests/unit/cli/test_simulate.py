@@ -117,7 +117,7 @@ def test_a_given_effect_is_a_scenario_of_its_own_and_models_are_named(plan: Path
     assert given["decisions"]["roll_back"]["share"] > 0.9
     assert (found["days_at_most"], found["days_between_looks"]) == (6.0, 1.0)
     said = run(plan, *flags)
-    assert "Looked at every 1 days, and given up as `wait` after 6.0." in said
+    assert "Looked at each day, and given up as `wait` after 6.0 days." in said
     assert "Quantiles are drawn as normal" in said
     assert "Caps are not applied" in said
 

@@ -181,3 +181,16 @@ def test_groups_of_which_nothing_is_said_are_refused(plan: Path) -> None:
         SettingError, match="gives arms to groups: say --group-size, and --icc of each metric"
     ):
         run(plan, "--baseline", "conversion=12%")
+
+
+def test_the_page_shows_what_the_plan_of_the_readme_needs(plan: Path) -> None:
+    root = Path(__file__).parents[3]
+    [text] = re.findall(r"```yaml\n(.*?)```", (root / "README.md").read_text("utf-8"), re.DOTALL)
+    plan.write_text(text)
+    page = (root / "docs/sample-size.md").read_text("utf-8")
+    [flags, shown] = re.findall(
+        r"meshtrial size --plan plan.yaml --experiment rank-v2 (.*?)\n```\n\n```text\n(.*?)```",
+        page,
+        re.DOTALL,
+    )[0]
+    assert run(plan, *flags.split()) == shown
