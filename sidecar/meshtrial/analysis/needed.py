@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from meshtrial.analysis.findings import Entry, Role, primary_alpha
-from meshtrial.plan.inference import DecisionRule, Direction, Margin, Method, Scale
+from meshtrial.plan.inference import DecisionRule, Direction, Guardrail, Margin, Method, Primary, Scale
 from meshtrial.plan.model import DEFAULT_COHORT, Arm, Experiment
 from meshtrial.stats.clusters import Likeness
 from meshtrial.stats.integration import LEAST_GROWTH
@@ -103,20 +103,17 @@ def sought_of(entry: Entry, wanted: Wanted, ratio: float) -> Sought:
 
 def expected_effect(entry: Entry, supposed: Supposed) -> float:
     """In the metric's unit: a primary's minimum effect towards its better side, 0 of all else."""
-    least = getattr(entry, "minimum_effect", None)
-    if not isinstance(least, Margin):
+    if not isinstance(entry, Primary):
         return 0.0
-    return (-1 if entry.direction is Direction.DOWN else 1) * _in_units(least, supposed)
+    return (-1 if entry.direction is Direction.DOWN else 1) * _in_units(entry.minimum_effect, supposed)
 
 
 def _tested(entry: Entry, supposed: Supposed, sign: int) -> tuple[float, bool]:
     """What the effect must lie beyond, and whether it is a share of control's value."""
-    margin = getattr(entry, "margin", None)
-    required = getattr(entry, "require_above", None)
-    if isinstance(margin, Margin):
-        signed, which = -sign, margin
-    elif isinstance(required, Margin):
-        signed, which = sign, required
+    if isinstance(entry, Guardrail):
+        signed, which = -sign, entry.margin
+    elif isinstance(entry, Primary) and entry.require_above is not None:
+        signed, which = sign, entry.require_above
     else:
         return 0.0, False
     if which.scale is Scale.ABSOLUTE:

@@ -121,7 +121,7 @@ def tallies(job: Job, runs: int, jobs: int | None) -> tuple[Tally, ...]:
         for scenario in range(len(scenarios))
         for start in range(0, runs, _CHUNK)
     ]
-    processes = min(len(parts), jobs or len(os.sched_getaffinity(0)))
+    processes = min(len(parts), jobs or os.cpu_count() or 1)
     found: dict[tuple[int, int], list[Ran]] = {}
     for (scenario, start, _), ran in _progress(_run(job, parts, processes), len(parts)):
         found[scenario, start] = ran
