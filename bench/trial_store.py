@@ -7,12 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from meshtrial.plan.model import Experiment
 from meshtrial.store.layout import Layout
 from meshtrial.store.schema import SCHEMA
-from meshtrial.store.segments import ROW_GROUP
+from meshtrial.store.segments import write_rows
 
 Ints = npt.NDArray[np.int64]
 
@@ -83,7 +82,8 @@ def _write(
         rows = slice(start, start + _SEGMENT)
         table = _table(drawn, rows, (pseudonyms, buckets), Trial(experiment, begun * _SEGMENT))
         layout.segment(number).mkdir()
-        pq.write_table(table, layout.parquet(number), compression="zstd", row_group_size=ROW_GROUP)
+        with layout.parquet(number).open("wb") as file:
+            write_rows(table, file)
 
 
 def _drawn(rng: np.random.Generator, first: Ints, exposures: int, treated: npt.NDArray[np.bool_]) -> Drawn:

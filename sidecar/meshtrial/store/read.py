@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from meshtrial.errors import NoData, StoreError
 from meshtrial.store.layout import Layout
+from meshtrial.store.repeats import find_repeats
 from meshtrial.store.schema import SCHEMA
 from meshtrial.store.segments import rows_of
 
@@ -60,26 +61,6 @@ _ROWS: Final = """
 CREATE VIEW rows_as_received AS
 SELECT * FROM segment_rows UNION ALL BY NAME SELECT * FROM journal_rows
 """
-_REPEATS: Final = """
-CREATE TABLE repeats AS
-WITH again AS (
-    SELECT hash(TraceId, SpanId, SpanName) AS h FROM rows_as_received WHERE {which}
-    GROUP BY h HAVING count(*) > 1
-), copies AS (
-    SELECT filename, file_row_number, row_number() OVER (
-        PARTITION BY TraceId, SpanId, SpanName
-        ORDER BY coalesce(SpanAttributes['meshtrial.imported'], '') = 'true', ReceivedAt,
-            filename, file_row_number
-    ) AS copy
-    FROM rows_as_received WHERE {which} AND hash(TraceId, SpanId, SpanName) IN (SELECT h FROM again)
-)
-SELECT filename, file_row_number FROM copies WHERE copy > 1
-"""
-"""Found once: a window over all rows in the view itself would keep every query's filters from the files.
-
-What was imported comes after what was not: its ReceivedAt is its own time, and a file of old outcomes must
-not take the place of what the analysis has counted already.
-"""
 _COUNTED: Final = "SpanName <> 'meshtrial.exposure'"
 MEMORY: Final = "1536MiB"
 """What the engine may take; more goes to the disk."""
@@ -122,14 +103,14 @@ def _make_view(database: "duckdb.DuckDBPyConnection", snapshot: Snapshot, which:
     if snapshot.segments:
         files = [str(path) for path in snapshot.segments]
         # By name: a segment of an earlier version lacks the columns that were added since.
+        # There are thousands of segments, and every query asks for the footers of all of them.
+        database.execute("LOAD parquet; SET parquet_metadata_cache = true")
         segments = database.read_parquet(files, filename=True, file_row_number=True, union_by_name=True)
         segments.create_view("segment_rows")
     else:
         database.execute("CREATE VIEW segment_rows AS SELECT * FROM journal_rows LIMIT 0")
     database.execute(_ROWS)
-    database.execute(_REPEATS.format(which=which))
-    repeated = database.execute("SELECT 1 FROM repeats LIMIT 1").fetchone()
-    database.execute(_WITHOUT_REPEATS if repeated else _ALL)
+    database.execute(_WITHOUT_REPEATS if find_repeats(database, which) else _ALL)
 
 
 def _numbered(journal: pa.Table) -> pa.Table:

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,7 +12,7 @@ from meshtrial.errors import StoreError
 from meshtrial.store.journal import Journal
 from meshtrial.store.layout import Layout
 from meshtrial.store.schema import SCHEMA
-from meshtrial.store.segments import Rolled, roll
+from meshtrial.store.segments import Rolled, roll, write_rows
 
 REQUESTS = [trace_request({}, {}), trace_request({}), trace_request({}, {}, {})]
 
@@ -111,10 +112,36 @@ def test_a_full_disk_leaves_the_journal_as_it_was(layout: Layout, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr(pq, "write_table", full)
+        disk.setattr(pq, "ParquetWriter", full)
         with pytest.raises(StoreError, match=r"cannot be made into a segment: .*No space left on device"):
             roll(layout, 1)
 
     assert written == layout.journal(1).read_bytes()
     assert layout.segments() == []
     assert roll(layout, 1).spans == 6
+
+
+def test_rows_of_one_name_are_together_in_the_order_received_so_that_readers_pass_over_the_others(
+    tmp_path: Path,
+) -> None:
+    names = [
+        "meshtrial.outcome",
+        "a",
+        "meshtrial.exposure",
+        "b",
+        "meshtrial.outcome",
+        "meshtrial.exposure",
+        "a",
+    ]
+    columns: dict[str, list[object]] = {name: [None] * len(names) for name in SCHEMA.names}
+    columns |= {"SpanName": list(names), "SpanId": [str(number) for number in range(len(names))]}
+    with (tmp_path / "segment").open("wb") as file:
+        write_rows(pa.table(columns, schema=SCHEMA), file)
+
+    groups = pq.ParquetFile(tmp_path / "segment")
+    found = [groups.read_row_group(i).select(["SpanName", "SpanId"]) for i in range(groups.num_row_groups)]
+    assert [list(zip(*group.to_pydict().values(), strict=True)) for group in found] == [
+        [("meshtrial.exposure", "2"), ("meshtrial.exposure", "5")],
+        [("meshtrial.outcome", "0"), ("meshtrial.outcome", "4")],
+        [("a", "1"), ("b", "3"), ("a", "6")],
+    ]
