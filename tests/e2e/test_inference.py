@@ -34,6 +34,7 @@ from e2e.shop import (
 )
 from e2e.trial import Trial, arm_of, patient, pseudonym
 from e2e.truth import Compared, Numbers, column, first_exposures
+from judged_rows import numbers
 from meshtrial.analysis.report import make_report
 from meshtrial.plan.load import load
 from meshtrial.store.read import connect
@@ -129,15 +130,6 @@ def failed(report: Mapping[str, Any]) -> list[str]:
 def covers(compared: Mapping[str, Any], effect: float) -> bool:
     low, high = compared["interval"]
     return bool(low <= effect <= high)
-
-
-def digits(part: Any) -> Any:
-    """A part of a report with its numbers to 9 digits: sums over units may end otherwise in the sixteenth."""
-    if isinstance(part, dict):
-        return {key: digits(value) for key, value in part.items()}
-    if isinstance(part, list):
-        return [digits(value) for value in part]
-    return f"{part:.9g}" if isinstance(part, float) else part
 
 
 def sums(everyone: Sequence[Acts], name: str) -> Numbers:
@@ -263,7 +255,7 @@ def test_planned_looks_stop_a_trial_once_and_it_says_the_same_for_ever(told: Tol
     assert before["progress"]["decided_at"] == last["taken"]
     assert before["progress"]["looks"] == after["progress"]["looks"]
     for part in ("verdict", "metrics", "arms", "health"):
-        assert digits(before[part]) == digits(after[part])
+        assert numbers(before[part]) == numbers(after[part])
     assert after["progress"]["closed_units"] == len(FIRST) + len(LATER)
 
 
@@ -273,7 +265,7 @@ def test_a_trial_that_ended_at_its_size_says_the_same_for_ever(told: Told, exper
 
     assert len(before["progress"]["looks"]) == 1
     for part in ("verdict", "metrics", "arms", "health"):
-        assert digits(before[part]) == digits(after[part])
+        assert numbers(before[part]) == numbers(after[part])
 
 
 def test_a_trial_looked_at_at_any_time_takes_in_what_comes(told: Told) -> None:
