@@ -6,10 +6,12 @@ from typing import Final
 from calibration.studies import (
     clusters,
     covariates,
+    decisions,
     fixed_sample,
     group_sequential,
     growing,
     over_time,
+    parts,
     quantiles,
     ratios,
     sequential,
@@ -23,10 +25,12 @@ CHAPTERS: Final[Mapping[str, tuple[Study, ...]]] = {
     "Covariates": covariates.STUDIES,
     "Quantiles": quantiles.STUDIES,
     "Strata": strata.STUDIES,
+    "Parts of the units": parts.STUDIES,
     "Clusters": clusters.STUDIES,
     "Switchbacks, and effects over days": over_time.STUDIES,
     "A few looks": group_sequential.STUDIES,
     "Looks at any time": sequential.STUDIES,
     "Metrics without a window": growing.STUDIES,
+    "The whole decision": decisions.STUDIES,
 }
 STUDIES: Final = tuple(study for studies in CHAPTERS.values() for study in studies)
