@@ -6,9 +6,9 @@ from itertools import accumulate, pairwise
 
 from meshtrial.analysis.cells import Key
 from meshtrial.analysis.health_check import ALARM, Check, Patient, by_place, moment, shares
-from meshtrial.analysis.marks import Asked
-from meshtrial.analysis.signs import Signs, Stray
-from meshtrial.analysis.signs_outcomes import Kept
+from meshtrial.analysis.marks import Asked, Kept
+from meshtrial.analysis.signs import Signs
+from meshtrial.analysis.strays import Stray
 from meshtrial.plan.inference import Events, Metric
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.loss import Losses, equal_loss

@@ -1,7 +1,4 @@
-"""What units had of each metric's outcomes, as one number a unit; pure, but for the text of the SQL.
-
-A flag is a bit: units are grouped by whole numbers, which are few, and Python takes those apart.
-"""
+"""What units had of each metric's outcomes: flags, as bits of one number a unit; the text of the SQL."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -14,6 +11,19 @@ _FLAGS: Final = 4
 """Flags of one metric's outcomes."""
 _TOGETHER: Final = 15
 """Metrics in one number of 64 bits with a sign."""
+
+
+class Kept(NamedTuple):
+    """Units that have outcomes of some metric, by their flags."""
+
+    before: int
+    """With an outcome before the exposure."""
+    between: int
+    """With one after the exposure and before the window."""
+    within: int
+    """With one within the window, late ones included."""
+    left_out: int
+    """With one within the window that came too late, or lacks what is summed."""
 
 
 class Asked(NamedTuple):
@@ -41,20 +51,15 @@ def asked_of(metrics: Sequence[Metric]) -> tuple[Asked, ...]:
     )
 
 
-def mark_names(asked: Sequence[Asked]) -> list[str]:
-    """Columns of `unit_values` that hold the flags."""
-    return [f"Marks{i}" for i in range(-(-len(asked) // _TOGETHER))]
-
-
 def mark_columns(asked: Sequence[Asked], kinds: Kinds) -> list[str]:
-    """These columns made of a unit's rows `e` of `events`."""
+    """Columns Marks0 and further of `unit_values`, made of a unit's rows `e` of `events`."""
     columns = []
-    for number, name in enumerate(mark_names(asked)):
+    for number in range(-(-len(asked) // _TOGETHER)):
         bits: dict[str, list[str]] = {}
         for place, one in enumerate(asked[number * _TOGETHER : (number + 1) * _TOGETHER]):
             bits.setdefault(kinds.is_of(one.events), []).append(_bits(one, kinds, place * _FLAGS))
         cases = " ".join(f"WHEN {own} THEN {' + '.join(of_kind)}" for own, of_kind in bits.items())
-        columns.append(f"bit_or(CAST(CASE {cases} ELSE 0 END AS BIGINT)) AS {name}")
+        columns.append(f"bit_or(CAST(CASE {cases} ELSE 0 END AS BIGINT)) AS Marks{number}")
     return columns
 
 
@@ -68,12 +73,10 @@ def _bits(one: Asked, kinds: Kinds, place: int) -> str:
     )
 
 
-def flags_of(marks: Sequence[int], number: int) -> tuple[bool, bool, bool, bool]:
-    """Before the exposure, between it and the window, within the window, and there left out.
-
-    Args:
-        marks: Of one unit.
-        number: Of what was asked.
-    """
-    bits = marks[number // _TOGETHER] >> number % _TOGETHER * _FLAGS
-    return bool(bits & 1), bool(bits & 2), bool(bits & 4), bool(bits & 8)
+def flag_columns(asked: Sequence[Asked]) -> list[str]:
+    """How many units have each flag, from `unit_values`; of each that is asked the fields of `Kept`."""
+    return [
+        f"sum(CASE WHEN Marks{number // _TOGETHER} % {2 << bit} >= {1 << bit} THEN 1 ELSE 0 END)"
+        for number in range(len(asked))
+        for bit in range(number % _TOGETHER * _FLAGS, (number % _TOGETHER + 1) * _FLAGS)
+    ]

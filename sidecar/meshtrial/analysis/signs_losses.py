@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Counts, Key
+from meshtrial.analysis.gathered import Gathered
 from meshtrial.analysis.signs_dropped import Dropped, read_dropped
-from meshtrial.analysis.signs_outcomes import Outcomes, read_outcomes
+from meshtrial.analysis.signs_outcomes import Outcomes, outcomes_of
 from meshtrial.analysis.signs_requests import Requests, read_requests
 from meshtrial.analysis.tallies import Tallies
 from meshtrial.analysis.units import Trial
@@ -28,31 +29,27 @@ class Losses:
     """Units first exposed, by name and value of a stratum of the plan."""
 
 
-def read_losses(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Losses:
-    """Ask for all; needs the tables of `gathered`."""
+def read_losses(engine: Engine, trial: Trial, gathered: Gathered, bounds: Bounds, tallies: Tallies) -> Losses:
+    """Ask for all; needs the table `units`."""
     return Losses(
         bounds,
         read_requests(engine, trial, bounds, tallies),
         read_dropped(engine, trial, bounds, tallies),
-        read_outcomes(engine, trial, bounds, tallies),
-        _strata(engine, trial, bounds),
+        outcomes_of(trial, gathered, bounds, tallies),
+        _strata(trial, gathered, bounds.cut),
     )
 
 
-def _strata(engine: Engine, trial: Trial, bounds: Bounds) -> Mapping[tuple[str, str], Counts]:
-    cut = "1 = 1" if bounds.cut is None else f"First < {bounds.cut}"
+def _strata(trial: Trial, gathered: Gathered, cut: int | None) -> Mapping[tuple[str, str], Counts]:
     found: dict[tuple[str, str], dict[Key, int]] = {}
     for number, name in enumerate(trial.strata):
-        column = f"S{number}"
-        rows = engine.rows(f"""
-WITH largest AS (
-  SELECT {column} AS Value FROM units WHERE {cut} GROUP BY {column}
-  ORDER BY count(*) DESC, {column} LIMIT {LARGEST_VALUES}
-)
-SELECT {column}, Phase, Cohort, Arm, count(*) FROM units
-WHERE {cut} AND {column} IN (SELECT Value FROM largest)
-GROUP BY {column}, Phase, Cohort, Arm ORDER BY {column}, Phase, Cohort, Arm
-""")
-        for value, phase, cohort, arm, units in rows:
-            found.setdefault((name, value), {})[Key(0, phase, cohort, arm)] = int(units)
+        counts: dict[str, dict[Key, int]] = {}
+        for key, units in gathered.by_strata.items():
+            if cut is None or key.period < cut:
+                own = counts.setdefault(key.strata[number], {})
+                place = Key(0, key.phase, key.cohort, key.arm)
+                own[place] = own.get(place, 0) + units
+        largest = sorted(counts, key=lambda value: (-sum(counts[value].values()), value))[:LARGEST_VALUES]
+        for value in sorted(largest):
+            found[name, value] = dict(sorted(counts[value].items()))
     return found

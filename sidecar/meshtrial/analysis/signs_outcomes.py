@@ -1,28 +1,15 @@
-"""A store -> how many units of each arm have outcomes that no value holds, and when outcomes came."""
+"""How many units of each arm have outcomes that no value holds, and when outcomes came; pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from operator import add
 
 from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Key
-from meshtrial.analysis.marks import Asked, asked_of, flags_of, mark_names
+from meshtrial.analysis.gathered import Gathered
+from meshtrial.analysis.marks import Asked, Kept, asked_of
 from meshtrial.analysis.tallies import Tallies, is_until
 from meshtrial.analysis.units import Trial
-from meshtrial.store.engine import Engine
-
-
-class Kept(NamedTuple):
-    """Final units of one phase, cohort and arm that have outcomes of some metric."""
-
-    before: int
-    """With an outcome before the exposure."""
-    between: int
-    """With one after the exposure and before the window."""
-    within: int
-    """With one within the window, late ones included."""
-    left_out: int
-    """With one within the window that came too late, or lacks what is summed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +22,22 @@ class Outcomes:
     """Outcomes of each name the plan asks for, by the start of the period in which they happened."""
 
 
-def read_outcomes(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Outcomes:
-    """What became of units' outcomes, by their marks; needs the tables of `gathered`."""
+def outcomes_of(trial: Trial, gathered: Gathered, bounds: Bounds, tallies: Tallies) -> Outcomes:
+    """What became of the outcomes of units that are final."""
     asked = asked_of(trial.experiment.decision.metrics())
-    if not asked:
-        return Outcomes({}, {})
-    kept: Mapping[Asked, Mapping[Key, Kept]] = {one: {} for one in asked}
-    if trial.experiment.unit.switchback is None:
-        kept = _kept(asked, engine.rows(_marks(trial, asked, bounds)))
+    if trial.experiment.unit.switchback is not None:
+        return Outcomes({one: {} for one in asked}, _by_period(asked, bounds, tallies))
+    kept = {one: _final(gathered.kept[one], bounds.final) for one in asked}
     return Outcomes(kept, _by_period(asked, bounds, tallies))
 
 
-def _marks(trial: Trial, asked: Sequence[Asked], bounds: Bounds) -> str:
-    """How many final units of a place have the same marks."""
-    marks = ", ".join(mark_names(asked))
-    return f"""
-SELECT p.Phase, p.Cohort, p.Arm, c.Units, {", ".join(f"c.{name}" for name in mark_names(asked))} FROM (
-  SELECT Place, {marks}, count(*) AS Units FROM kept_units JOIN unit_values USING ({trial.unit_key})
-  WHERE {bounds.first_exposed(trial, "First")} GROUP BY Place, {marks}
-) c JOIN places p ON c.Place = p.Place
-"""
-
-
-def _kept(asked: Sequence[Asked], rows: Iterable[tuple[Any, ...]]) -> Mapping[Asked, Mapping[Key, Kept]]:
-    found: dict[Asked, dict[Key, Kept]] = {one: {} for one in asked}
-    for phase, cohort, arm, units, *marks in sorted(rows):
-        for number, one in enumerate(asked):
-            key, flags = Key(0, phase, cohort, arm), flags_of(marks, number)
-            before = found[one].get(key, Kept(0, 0, 0, 0))
-            found[one][key] = Kept(
-                *(count + int(units) * flag for count, flag in zip(before, flags, strict=True))
-            )
+def _final(kept: Mapping[Key, Kept], final: int) -> Mapping[Key, Kept]:
+    """Of units first exposed before, by phase, cohort and arm."""
+    found: dict[Key, Kept] = {}
+    for key, part in sorted(kept.items()):
+        if key.period < final:
+            place = Key(0, key.phase, key.cohort, key.arm)
+            found[place] = Kept(*map(add, found.get(place, Kept(0, 0, 0, 0)), part))
     return found
 
 

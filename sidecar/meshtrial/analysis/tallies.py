@@ -94,6 +94,11 @@ class Tallies:
             and row.phase is not None
         )
 
+    @property
+    def has_late(self) -> bool:
+        """Whether any of these was received after its unit was final."""
+        return any(row.is_late for row in self.counted)
+
     def phases(self) -> list[tuple[str, int, int]]:
         """Phase, first time, last time of the experiment's exposures, those too that nobody counts.
 

@@ -8,11 +8,12 @@
 
 from dataclasses import dataclass
 
+from meshtrial.analysis.aggregating import aggregate, keep_events, keep_units, keep_values, scale_of
 from meshtrial.analysis.beside import Beside, beside_of, nothing_beside, shown_until
 from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Clock, Counts, Key, clock_of
 from meshtrial.analysis.eligible import eligible
-from meshtrial.analysis.gathered import Gathered, gather_cells, keep_units
+from meshtrial.analysis.gathered import Gathered, gathered_of
 from meshtrial.analysis.health import check_health
 from meshtrial.analysis.health_check import Check, Patient
 from meshtrial.analysis.history import History, documents_query, history_of
@@ -79,15 +80,19 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
         # A group may be control's in one phase and an arm's in the next: it is then in neither.
         compared = tuple(row for row in compared if row.phase == experiment.phase)
     keep_units(engine, trial, compared)
-    gathered = gather_cells(engine, trial)
+    keep_events(engine, trial)
+    keep_values(engine, trial)
+    scale = scale_of(engine, trial)
+    aggregates = aggregate(engine, trial, tallies, scale)
+    gathered = gathered_of(trial, aggregates, scale)
     counted = counted_of(history, experiment, gathered.analysed)
     timeline = timeline_of(counted, rule, clock, now)
     looks = tuple(measure(engine, trial, gathered, look, clock) for look in timeline.looks)
-    signs = read_signs(engine, trial, tallies)
+    signs = read_signs(engine, trial, tallies, aggregates)
     closed = sum(units for key, units in counted.items() if key.period < timeline.closed)
     withheld = withheld_by(timeline, rule, nobody(experiment, gathered, signs), closed)
     judged = judge(experiment, timeline, looks, withheld)
-    losses = read_losses(engine, trial, Bounds(judged.cut, timeline.closed, now), tallies)
+    losses = read_losses(engine, trial, gathered, Bounds(judged.cut, timeline.closed, now), tallies)
     health = check_health(Patient(experiment, history, gathered, signs, losses, judged.looks, clock))
     judged = judged.with_health(
         tuple(f"{check.check}: {check.detail}" for check in health if check.passed is False)

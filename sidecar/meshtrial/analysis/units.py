@@ -224,11 +224,11 @@ def _row(phase: str, cohort: str, arm: str, bounds: Sequence[int]) -> str:
 
 
 def counts_query(trial: Trial, table: str) -> str:
-    """Units of a table with First and Place by period, phase, cohort and arm."""
+    """Units of a table with First and Place, by period and place."""
+    key = ", ".join(["c.Period", *(f"p.{name}" for name in place_columns(trial))])
     return f"""
-SELECT c.Period, p.Phase, p.Cohort, p.Arm, sum(c.Units) FROM (
+SELECT {key}, c.Units FROM (
   SELECT First - First % {trial.period} AS Period, Place, count(*) AS Units FROM {table}
   GROUP BY Period, Place
-) c JOIN places p ON c.Place = p.Place
-GROUP BY c.Period, p.Phase, p.Cohort, p.Arm ORDER BY c.Period, p.Phase, p.Cohort, p.Arm
+) c JOIN places p ON c.Place = p.Place ORDER BY {key}
 """

@@ -7,8 +7,8 @@ and was received before the unit was final: not later than `Trial.closing` after
 from collections.abc import Iterable, Sequence
 
 from meshtrial.analysis.units import SECOND, Trial, place_columns
-from meshtrial.analysis.variables import Variable
-from meshtrial.plan.inference import Events, RequestField
+from meshtrial.analysis.variables import Variable, all_variables, variables_of
+from meshtrial.plan.inference import Events, Metric, RequestField
 from meshtrial.store.engine import quoted
 
 _REQUEST_FIELDS = {
@@ -126,8 +126,24 @@ def summed_columns(
     return [f"sum({gap})" for gap in gaps] + [f"sum({gaps[i]} * {gaps[j]})" for i, j in pairs]
 
 
+def pairs_of(metrics: Sequence[Metric]) -> list[tuple[int, int]]:
+    """Indices of the variables of one metric whose product is summed, the first not above the second."""
+    index = {variable: i for i, variable in enumerate(all_variables(metrics))}
+    numbers = [[index[variable] for variable in variables_of(metric)] for metric in metrics]
+    return sorted({pair for own in numbers for pair in pairs_among(own)})
+
+
+def pairs_among(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """All pairs of them, in the order of `stats.joint.Joint`, each the least first."""
+    return [(min(i, j), max(i, j)) for at, i in enumerate(numbers) for j in numbers[at:]]
+
+
 def sums_query(
-    trial: Trial, columns: Sequence[str], shifts: Sequence[float], pairs: Sequence[tuple[int, int]]
+    trial: Trial,
+    columns: Sequence[str],
+    shifts: Sequence[float],
+    pairs: Sequence[tuple[int, int]],
+    more: Sequence[str],
 ) -> str:
     """Cells of all units analysed: the key, the number of units, sums about the shifts, sums of products.
 
@@ -135,14 +151,15 @@ def sums_query(
         trial: The experiment.
         columns: Each variable as `capped` has it.
         shifts: Of each variable.
-        pairs: Indices of the variables whose product is summed, the first not above the second.
+        pairs: Indices of the variables whose product is summed.
+        more: Further sums.
     """
-    sums = summed_columns(columns, shifts, pairs)
-    named = ", ".join(f"{column} AS T{i}" for i, column in enumerate(sums))
+    sums = [*summed_columns(columns, shifts, pairs), *more]
+    named = "".join(f", {column} AS T{i}" for i, column in enumerate(sums))
     key = ", ".join(["c.Period", *(f"p.{name}" for name in place_columns(trial))])
     return f"""
 SELECT {key}, {", ".join(["c.Units", *(f"c.T{i}" for i in range(len(sums)))])} FROM (
-  SELECT First - First % {trial.period} AS Period, Place, count(*) AS Units, {named}
+  SELECT First - First % {trial.period} AS Period, Place, count(*) AS Units{named}
   FROM kept_units LEFT JOIN unit_values USING ({trial.unit_key}) GROUP BY Period, Place
 ) c JOIN places p ON c.Place = p.Place ORDER BY {key}
 """
