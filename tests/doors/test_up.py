@@ -158,8 +158,12 @@ def test_a_request_is_assigned_recorded_and_reported_and_one_signal_ends_all(
         ("up", "stopped"),
     ]
     with connect(data / "store") as database:
-        stored = database.execute("SELECT count(*), count(DISTINCT TraceId) FROM otel_traces").fetchone()
-    assert stored == (11, 11)
+        counts = (
+            "SELECT SpanName, count(*), count(DISTINCT SpanId) FROM otel_traces GROUP BY ALL ORDER BY ALL"
+        )
+        stored = database.execute(counts).fetchall()
+    plan, exposed, happened = "meshtrial.experiment", "meshtrial.exposure", "meshtrial.outcome"
+    assert stored == [(plan, 1, 1), (exposed, 10, 10), (happened, 1, 1)]
     arguments = ["report", "rank-v2", "--store", str(data / "store"), "--json"]
     report = [sys.executable, "-m", "meshtrial", *arguments]
     done = subprocess.run(report, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
