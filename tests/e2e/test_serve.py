@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from collecting import collector
 from e2e.trial import SECRETS
 from meshtrial.demo.programs import program
 from plan_texts import RANK
@@ -105,7 +106,10 @@ def test_a_settings_file_is_read_and_its_typos_refused(plan: Path, tmp_path: Pat
 
 def test_a_stop_while_nobody_asks_is_quick_and_clean(plan: Path, tmp_path: Path) -> None:
     arguments = ["-m", "meshtrial", "serve", str(plan), *ANYWHERE, "--spool", str(tmp_path / "spool")]
-    with program("serve", arguments, tmp_path, SECRETS) as started:
+    with (
+        collector(tmp_path / "store") as receiver,
+        program("serve", [*arguments, "--collector", receiver.http], tmp_path, SECRETS) as started,
+    ):
         health = json.loads(urllib.request.urlopen(started.where["admin"] + "/healthz").read())
         assert health["status"] == "ok"
         assert health["components"]["plan"]["digest"] == started.where["plan"]

@@ -11,7 +11,8 @@ from functools import cache
 from meshtrial.analysis.drawn import Shape, Values
 from meshtrial.analysis.simulated import Ran, Scenario, Simulated
 from meshtrial.analysis.simulation import Tally, generator, scenarios_of
-from meshtrial.cli.metric_flags import Texts, expected, metrics_of
+from meshtrial.cli.metric_flags import Texts
+from meshtrial.cli.metric_supposed import expected, metrics_of
 from meshtrial.errors import SettingError
 from meshtrial.plan.load import load
 from meshtrial.plan.model import Experiment, Plan

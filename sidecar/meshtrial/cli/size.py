@@ -1,17 +1,20 @@
 """`meshtrial size`: how many units a trial needs, and how long it takes to get them."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meshtrial import settings
 from meshtrial.cli import metric_flags as flags
 from meshtrial.cli.options import option
-from meshtrial.cli.size_words import Answer, Spending
 from meshtrial.errors import SettingError
-from meshtrial.plan.inference import Direction, Method, MetricKind
+from meshtrial.plan.inference import Direction, Method, MetricKind, Shape
+
+if TYPE_CHECKING:
+    from meshtrial.cli.size_words import Answer
 
 _TRIAL = "About the trial (a plan says these itself)"
 _KINDS = ", ".join(kind.value for kind in MetricKind)
@@ -20,6 +23,13 @@ _PLAIN = (
     "require_above", "direction", "method", "looks", "spending", "futility", "units", "conventions",
 )  # fmt: skip
 """What a plan says itself, or is asked of one metric alone."""
+
+
+class Spending(StrEnum):
+    """How alpha or beta is spent over looks: the functions without a parameter."""
+
+    OBRIEN_FLEMING = Shape.OBRIEN_FLEMING.value
+    POCOCK = Shape.POCOCK.value
 
 
 def size(
@@ -165,7 +175,7 @@ def size(
         "--event-icc": event_icc, "--icc": icc,
     }  # fmt: skip
 
-    def answer() -> Answer:
+    def answer() -> "Answer":
         if experiment is None:
             if _is_given(context, "plan"):
                 raise SettingError("--plan takes --experiment: which one of the plan")
@@ -177,7 +187,7 @@ def size(
                 control_share=control_share, primaries=primaries, guardrails=guardrails,
                 margin=margin, require_above=require_above, direction=direction,
                 group_size=group_size, group_size_variation=group_size_variation, method=method,
-                looks=looks, spending=spending, futility=futility, units=units,
+                looks=looks, spending=Shape(spending), futility=None if futility is None else Shape(futility), units=units,
                 units_per_day=units_per_day, conventions=conventions, curve=curve,
             )  # fmt: skip
             return size_one.answer(question)

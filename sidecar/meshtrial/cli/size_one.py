@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass, replace
 
 from meshtrial.cli.amounts import amount, percent, share
-from meshtrial.cli.metric_flags import ONLY, Texts, alike, expected, supposed
+from meshtrial.cli.metric_flags import ONLY, Texts
+from meshtrial.cli.metric_supposed import alike, expected, supposed
 from meshtrial.cli.size_words import (
     Answer,
-    Spending,
     curve_document,
     curve_table,
     duration_line,
@@ -46,8 +46,8 @@ class Question:
     group_size_variation: str | None
     method: Method
     looks: int | None
-    spending: Spending
-    futility: Spending | None
+    spending: Shape
+    futility: Shape | None
     units: int | None
     units_per_day: float | None
     conventions: bool
@@ -270,8 +270,8 @@ def _looks(question: Question, alpha: float, power: float) -> Looks:
     times = [(look + 1) / count for look in range(count)]
     if question.method is Method.SEQUENTIAL:
         return sequence_looks(alpha, power, times)
-    futility = None if question.futility is None else Boundary(Shape(question.futility))
-    return boundary_looks(Boundary(Shape(question.spending)), alpha, power, times, futility)
+    futility = None if question.futility is None else Boundary(question.futility)
+    return boundary_looks(Boundary(question.spending), alpha, power, times, futility)
 
 
 def _ratio(control_share: str | None, arms: int) -> float:

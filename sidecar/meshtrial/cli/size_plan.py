@@ -9,7 +9,8 @@ from rich.text import Text
 from meshtrial.analysis.findings import Role
 from meshtrial.analysis.needed import Needed, Wanted, days_needed, needed_units
 from meshtrial.cli.amounts import percent
-from meshtrial.cli.metric_flags import Texts, alike, expected, metrics_of
+from meshtrial.cli.metric_flags import Texts
+from meshtrial.cli.metric_supposed import alike, expected, metrics_of
 from meshtrial.cli.size_words import (
     Answer,
     duration,

@@ -3,22 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from rich.table import Table
 
-from meshtrial.plan.inference import Method, MetricKind, Shape
+from meshtrial.plan.inference import Method, MetricKind
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.size_looks import Looks
 from meshtrial.stats.size_trial import Point
-
-
-class Spending(StrEnum):
-    """How alpha or beta is spent over looks: the functions without a parameter."""
-
-    OBRIEN_FLEMING = Shape.OBRIEN_FLEMING.value
-    POCOCK = Shape.POCOCK.value
 
 
 @dataclass(frozen=True, slots=True)
