@@ -187,7 +187,8 @@ def size(
                 control_share=control_share, primaries=primaries, guardrails=guardrails,
                 margin=margin, require_above=require_above, direction=direction,
                 group_size=group_size, group_size_variation=group_size_variation, method=method,
-                looks=looks, spending=Shape(spending), futility=None if futility is None else Shape(futility), units=units,
+                looks=looks, spending=Shape(spending),
+                futility=None if futility is None else Shape(futility), units=units,
                 units_per_day=units_per_day, conventions=conventions, curve=curve,
             )  # fmt: skip
             return size_one.answer(question)
