@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from meshtrial.analysis.cells import Cells, Clock, summed
 from meshtrial.analysis.early import early_p_value
 from meshtrial.analysis.measured import Measured
 from meshtrial.analysis.strata import Strata
-from meshtrial.plan.inference import Metric, MetricKind
+from meshtrial.plan.inference import Metric, MetricKind, RequestField
 from meshtrial.stats.adjust import (
     Sloped,
     adjusted_contrast,
@@ -19,7 +19,7 @@ from meshtrial.stats.adjust import (
     lin_slopes,
     variance_removed,
 )
-from meshtrial.stats.burn_in import burn_in, burn_in_means
+from meshtrial.stats.burn_in import burn_in, burn_in_means, effective_units
 from meshtrial.stats.contrast import Contrast, Contrasted, combine
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.joint import Joint
@@ -33,6 +33,8 @@ Arms: TypeAlias = tuple[float, Joint, Joint]
 """A stratum's weight, and the sums of control and treatment."""
 Flat: TypeAlias = tuple[int, float]
 """Units of an arm and its value."""
+
+_FAILED: Final = {RequestField.ERROR, RequestField.GRPC_ERROR}
 
 
 def measured_of(
@@ -65,11 +67,12 @@ def measured_of(
         sum(c.units * t.units / (c.units + t.units) for _, c, t in parts),
         values=None if metric.kind is MetricKind.RATIO else _values(parts),
         too_early=_too_early(metric, *wholes),
+        rare=_rare(metric, parts),
     )
     if metric.kind is MetricKind.PROPORTION and not metric.covariates:
         if empty.too_early is not None:
             empty = replace(empty, early_p=early_p_value(cells, strata.of_cohort(), arms))
-        proportions = tuple(Stratum(w, _proportion(c), _proportion(t)) for w, c, t in parts)
+        proportions = _proportions(parts)
         return replace(empty, contrast=_of_proportions(proportions), strata=proportions)
     return _of_means(metric, parts, empty)
 
@@ -80,6 +83,28 @@ def _values(parts: Sequence[Arms]) -> tuple[float, float]:
     control = math.fsum(weight * _mean(c)[1] for weight, c, _ in parts)
     treatment = math.fsum(weight * _mean(t)[1] for weight, _, t in parts)
     return control / whole, treatment / whole
+
+
+def _rare(metric: Metric, parts: Sequence[Arms]) -> tuple[Stratum, ...]:
+    """What `Measured.rare` says."""
+    nobody = not any(_mean(sample)[1] for _, *arms in parts for sample in arms)
+    if nobody and metric.events.outcome is not None:
+        return ()  # it may be that nobody reports it, or under another name
+    if metric.kind is MetricKind.PROPORTION:
+        return _proportions(parts)
+    if not nobody or metric.kind is not MetricKind.RATIO or metric.events.field not in _FAILED:
+        return ()
+    found = tuple(Stratum(w, *(Proportion(_requesting(arm)) for arm in arms)) for w, *arms in parts)
+    return found if all(min(s.control.units, s.treatment.units) for s in found) else ()
+
+
+def _proportions(parts: Sequence[Arms]) -> tuple[Stratum, ...]:
+    return tuple(Stratum(w, _proportion(c), _proportion(t)) for w, c, t in parts)
+
+
+def _requesting(sample: Joint) -> int:
+    """Units of an arm, weighed by their requests (Kish 1965, Survey Sampling, section 8.2), rounded down."""
+    return int(effective_units(sample.linear([0.0, 1.0] + [0.0] * (sample.variables - 2))))
 
 
 def _too_early(metric: Metric, control: Joint, treatment: Joint) -> NotEstimable | None:

@@ -39,6 +39,7 @@ from meshtrial.stats.estimate import Comparison, Difference, Interval, NotEstima
 from meshtrial.stats.fixed import fixed
 from meshtrial.stats.multiplicity import benjamini_hochberg, bonferroni, holm
 from meshtrial.stats.proportion import compare_proportions
+from meshtrial.stats.rare import always_bounded, nobody_had_it
 from meshtrial.stats.sequence import confidence_sequence
 from meshtrial.stats.stratified import compare_stratified_proportions
 
@@ -220,7 +221,29 @@ class _Judge:
     ) -> Comparison:
         """The effect, or what it is beyond a margin."""
         moved = [_beyond(m.contrast, margin) for m in self._seen(finding)]
-        return self._told(finding, moved, alpha, margin)
+        found = self._told(finding, moved, alpha, margin)
+        if finding.role is not Role.GUARDRAIL or isinstance(found, Difference):
+            return found
+        bounds = self._rare(finding.measured, alpha)
+        if bounds is None or isinstance(bounds, NotEstimable):
+            return found
+        if margin is None:
+            return bounds
+        return _moved(bounds, margin[0]) if margin[1] is Scale.ABSOLUTE else found
+
+    def _rare(self, measured: Measured, alpha: float) -> Comparison | None:
+        """Of a guardrail: bounds by counts alone; None where there are none."""
+        if not measured.rare:
+            return None
+        match self.rule.method:
+            case Method.FIXED:
+                return nobody_had_it(measured.rare, alpha)
+            case Method.GROUP_SEQUENTIAL:
+                # No information, so no bound by it: look k has alpha / (k (k + 1)), all of them alpha.
+                taken = len(self.looks)
+                return nobody_had_it(measured.rare, alpha / (taken * (taken + 1)))
+            case Method.SEQUENTIAL:
+                return always_bounded(measured.rare, alpha, measured.early_p)
 
     def _told(
         self,
@@ -260,6 +283,12 @@ def _beyond(contrast: Contrasted, margin: tuple[float, Scale] | None) -> Contras
     return contrast.above(value, relative=False)
 
 
+def _moved(found: Difference, margin: float) -> Difference:
+    """What is beyond a margin, in the metric's unit."""
+    low, high = found.interval.low - margin, found.interval.high - margin
+    return replace(found, effect=found.effect - margin, interval=Interval(low, high))
+
+
 def _fixed(
     measured: Measured, contrast: Contrasted, alpha: float, margin: tuple[float, Scale] | None
 ) -> Comparison:
@@ -274,8 +303,7 @@ def _fixed(
         )
         if margin is None or isinstance(exact, NotEstimable) or isinstance(found, NotEstimable):
             return exact
-        shifted = Interval(exact.interval.low - margin[0], exact.interval.high - margin[0])
-        return replace(found, method=exact.method, interval=shifted)
+        return replace(found, method=exact.method, interval=_moved(exact, margin[0]).interval)
     if margin is None and measured.p_value is not None and isinstance(found, Difference):
         return replace(found, p_value=measured.p_value)
     return found

@@ -26,6 +26,10 @@ class Measured:
     """Share of the variance that the covariates removed, at most 1; None where the plan has none."""
     strata: tuple[Stratum, ...] = ()
     """Of a proportion without covariates: what a fixed look's interval is made of."""
+    rare: tuple[Stratum, ...] = ()
+    """What bounds a guardrail where the outcome is too rare for a contrast. Of a proportion units with the
+    outcome, whatever the covariates, and none where nobody ever reported it; of a ratio of requests of which
+    none failed, as many effective units."""
     too_early: NotEstimable | None = None
     """Why no sequential method may look yet."""
     early_p: float | None = None

@@ -54,7 +54,8 @@ class Requests:
     """Units that were routed by the experiment: those without an exposure in their arm. Empty where there are
     no requests, or no exposures."""
     unrouted: Mapping[Place, Lost]
-    """Units that were exposed to an arm, at a proxy: those without a request to it."""
+    """Units that were exposed to an arm: those without a request to it. At a proxy while the log was on; all
+    of them where a metric reads the log."""
 
 
 def read_requests(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies) -> Requests:
@@ -64,10 +65,9 @@ def read_requests(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies
     hours = tuple(Hour(*row) for row in engine.rows(_hours(trial, began or 0, until)))
     untimed = engine.rows(f"SELECT count(*) FROM spans WHERE {_of(trial)} AND Duration = 0")[0][0]
     span = engine.rows(f"SELECT min(Time), max(Time) FROM spans WHERE {_of(trial)} AND Exposed")[0]
-    if began is None or span[0] is None:
+    if began is None or (span[0] is None and not _is_measured(trial)):
         return Requests(hours, int(untimed), {}, {})
-    first, last = map(int, span)
-    engine.keep("recorded", _recorded(trial, first, last))
+    engine.keep("recorded", _recorded(trial, span))
     engine.keep("routed", _routed(trial))
     seen = engine.rows("SELECT min(First), max(Last) FROM recorded")[0]
     return Requests(
@@ -114,9 +114,23 @@ GROUP BY Unit, Arm
 """
 
 
-def _recorded(trial: Trial, first: int, last: int) -> str:
-    """Units and arms with exposures of a proxy; `InRange` where one was while the access log was on."""
-    within = f"Plane = 'ext_proc' AND Time >= {first} AND Time <= {last}"
+def _is_measured(trial: Trial) -> bool:
+    """Whether a metric reads the log: a unit that is not in it would count as one without errors."""
+    metrics = trial.experiment.decision.metrics()
+    return any(metric.events.outcome is None for metric in metrics)
+
+
+def _recorded(trial: Trial, logged: tuple[int | None, int | None]) -> str:
+    """Units and arms with exposures; `InRange` of those that the log should have.
+
+    Args:
+        trial: The experiment.
+        logged: When its first and last request in the log began: what a proxy recorded between them is in
+            range, and where a metric reads the log, everything.
+    """
+    within = f"Plane = 'ext_proc' AND Time >= {logged[0]} AND Time <= {logged[1]}"
+    if _is_measured(trial):
+        within = "1 = 1"
     return f"""
 SELECT Unit, Arm, min(Phase) AS Phase, min(Time) AS First, max(Time) AS Last,
   max(CASE WHEN {within} THEN 1 END) AS InRange

@@ -8,11 +8,14 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from hand_made_looks import ANY_TIME, EXACT, FIXED, experiment, guardrail, look, measured, primary, secondary
+from meshtrial.analysis.decision import is_harmful, is_within
 from meshtrial.analysis.findings import Finding, findings_of
 from meshtrial.analysis.measured import LookedAt, Measured
 from meshtrial.plan.inference import Covariate, DecisionRule, Direction, Margin, Scale
 from meshtrial.plan.model import Arm, Experiment
 from meshtrial.stats.estimate import Comparison, Difference, NotEstimable
+from meshtrial.stats.proportion import Proportion
+from meshtrial.stats.stratified import Stratum
 
 NOBODY = replace(measured(0, 1), contrast=NotEstimable("nobody came"))
 
@@ -221,3 +224,56 @@ def test_a_switchback_has_a_p_value_of_its_own() -> None:
     finding = one(FIXED, [look({"sales": drawn})])
 
     assert told(finding.comparison).p_value == 0.0123
+
+
+NO_ERRORS = replace(
+    NOBODY, rare=(Stratum(1.0, Proportion(2_000), Proportion(2_000)),), too_early=NotEstimable("early")
+)
+
+
+@pytest.mark.parametrize("rule", [FIXED, EXACT, ANY_TIME])
+def test_a_guardrail_that_nobody_met_is_bounded_and_decides(rule: DecisionRule) -> None:
+    rule = replace(rule, guardrails=(guardrail("errors", 0.02),))
+    seen = look({"sales": measured(0.3, 0.1), "errors": NO_ERRORS})
+
+    found = one(rule, [seen], "errors")
+
+    low, high = bounds(found.comparison)
+    assert low == -high
+    assert 0.001 < high < 0.006  # 3.84 of 2,000 for one look, more for several
+    assert bounds(found.beyond) == pytest.approx((low - 0.02, high - 0.02))
+    assert is_within(found)
+    assert not is_within(one(replace(rule, guardrails=(guardrail("errors", high / 2),)), [seen], "errors"))
+
+
+@pytest.mark.parametrize("rule", [FIXED, EXACT, ANY_TIME])
+def test_only_a_guardrail_with_a_margin_in_its_own_unit_is_bounded_so(rule: DecisionRule) -> None:
+    rule = replace(
+        rule,
+        primary=(primary("sales"),),
+        guardrails=(guardrail("errors", 0.1, Scale.RELATIVE),),
+        secondary=(secondary("ctr"),),
+    )
+    seen = look({"sales": NO_ERRORS, "errors": NO_ERRORS, "ctr": NO_ERRORS})
+
+    assert isinstance(one(rule, [seen]).comparison, NotEstimable)
+    assert isinstance(one(rule, [seen], "ctr").comparison, NotEstimable)
+    assert not is_within(one(rule, [seen], "errors"))
+
+
+def test_errors_of_one_arm_alone_stop_a_sequential_trial_before_control_has_ten() -> None:
+    rare = (Stratum(1.0, Proportion(2_000, 3), Proportion(2_000, 150)),)
+    seen = look({"sales": measured(0.3, 0.1), "errors": replace(NO_ERRORS, rare=rare)})
+    rule = replace(ANY_TIME, guardrails=(guardrail("errors", 0.02),))
+
+    assert is_harmful(one(rule, [seen], "errors"))
+
+
+def test_the_second_look_at_nothing_has_less_alpha_than_the_first() -> None:
+    rule = replace(EXACT, guardrails=(guardrail("errors", 0.02),))
+    seen = [look({"sales": measured(0.3, 0.1), "errors": NO_ERRORS}, share, taken=1) for share in (0.25, 0.5)]
+
+    one_look, two = (bounds(one(rule, seen[:k], "errors").comparison)[1] for k in (1, 2))
+
+    z = [stats.norm.isf(0.05 / 2 / (k * (k + 1))) for k in (1, 2)]
+    assert (one_look, two) == pytest.approx([q * q / (2_000 + q * q) for q in z])
