@@ -3,6 +3,7 @@
 Total: a piece that is not what it should be leaves its promoted column null and stays in the attributes.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -40,6 +41,7 @@ _TRUTH: Final = {"true": True, "false": False}
 _PSEUDONYM: Final = re.compile(r"[0-9a-f]{32}")
 _WHOLE: Final = re.compile(r"[0-9]{1,10}")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 """A window's number; that of any time in nanoseconds since 1970 is shorter."""
 _IMPORTED: Final = frozenset([SpanName.EXPOSURE, SpanName.OUTCOME])
 """What doors for imports write."""
@@ -204,8 +206,6 @@ def _values(texts: dict[str, str]) -> list[tuple[str, float]]:
 
 
 def _value(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
+    """By the syntax of `_DECIMAL`: Python's own also takes `1_000`, digits of other scripts and spaces."""
+    value = float(text) if _DECIMAL.fullmatch(text) else math.inf
     return value if abs(value) <= LARGEST_VALUE else None

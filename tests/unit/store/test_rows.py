@@ -200,6 +200,25 @@ def test_a_span_of_another_name_is_no_outcome() -> None:
     assert promoted("OutcomeValues=meshtrial.outcome.values.amount", 1.0) is None
 
 
+def value_of(text: str) -> Any:
+    """What is stored of an outcome's amount that came as text."""
+    return row(name="meshtrial.outcome", attributes={"meshtrial.outcome.values.amount": text})[
+        "OutcomeValues"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("12.5", 12.5), ("-3", -3), ("1e-3", 0.001), (".5", 0.5), ("+7.", 7)]
+)
+def test_a_value_that_came_as_text_is_the_number_that_it_says(text: str, value: float) -> None:
+    assert value_of(text) == {"amount": value}
+
+
+@pytest.mark.parametrize("text", ["1_000", " 12", "12 ", "1,5", "0x10", "nan", "inf", "1e999", "\u0661", ""])
+def test_text_that_is_no_decimal_number_is_no_value(text: str) -> None:
+    assert value_of(text) == {}
+
+
 def test_an_outcome_without_values_has_an_empty_map() -> None:
     assert row(name="meshtrial.outcome")["OutcomeValues"] == {}
 
