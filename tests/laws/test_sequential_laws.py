@@ -14,7 +14,6 @@ from meshtrial.stats.multiplicity import (
     benjamini_hochberg,
     benjamini_yekutieli,
     bonferroni,
-    e_benjamini_hochberg,
     hochberg,
     holm,
     holm_sidak,
@@ -220,12 +219,3 @@ def test_the_corrections_are_ordered(p: list[float]) -> None:
     assert no_larger(hochberg, holm)
     assert no_larger(benjamini_hochberg, hochberg)
     assert no_larger(benjamini_hochberg, benjamini_yekutieli)
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=8), st.floats(0.001, 0.3))
-def test_e_bh_rejects_the_largest_set_that_supports_itself(e: list[float], alpha: float) -> None:
-    m, adjusted = len(e), e_benjamini_hochberg(e)
-    sizes = [k for k in range(1, m + 1) if sum(value >= m / (k * alpha) for value in e) >= k]
-    rejected = sum(p <= alpha for p in adjusted)
-    if all(abs(value * k * alpha / m - 1) > 1e-9 for value in e for k in range(1, m + 1)):
-        assert rejected == max(sizes, default=0)

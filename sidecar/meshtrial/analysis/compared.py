@@ -1,7 +1,5 @@
 """Finding -> the part of the report on one metric of one arm; pure."""
 
-import math
-
 import msgspec
 
 from meshtrial.analysis.decision import is_within
@@ -13,6 +11,7 @@ from meshtrial.plan.inference import Direction, Guardrail, Method, MetricKind, P
 from meshtrial.plan.model import Arm
 from meshtrial.stats.bayes import Prior, posterior
 from meshtrial.stats.contrast import Contrast
+from meshtrial.stats.effect_size import cohen_d, cohen_h
 from meshtrial.stats.estimate import Difference, Interval, NotEstimable
 from meshtrial.stats.practical import standing
 
@@ -96,18 +95,14 @@ def _pair(interval: Interval | NotEstimable) -> tuple[float, float] | None:
 
 
 def _effect_size(finding: Finding) -> float | None:
-    """Cohen's h of a proportion; else d, from the effect's standard error: z sqrt(1/n0 + 1/n1)."""
-    contrast = finding.measured.contrast
+    """Cohen's h of a proportion, else d."""
+    contrast, plain = finding.measured.contrast, finding.measured.unadjusted
     if isinstance(contrast, NotEstimable):
         return None
     if finding.metric.kind is MetricKind.PROPORTION:
-        p0, p1 = (min(1.0, max(0.0, p)) for p in (contrast.control, contrast.treatment))
-        return 2 * (math.asin(math.sqrt(p1)) - math.asin(math.sqrt(p0)))
-    return (
-        contrast.effect
-        / contrast.error
-        * math.sqrt(1 / contrast.control_units + 1 / contrast.treatment_units)
-    )
+        return cohen_h(contrast.control, contrast.treatment)
+    spread = plain if isinstance(plain, Contrast) else contrast
+    return cohen_d(spread, contrast.effect) if spread.units > 2 else None
 
 
 def _standing(finding: Finding) -> str | None:

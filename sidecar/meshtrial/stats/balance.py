@@ -1,66 +1,10 @@
-"""Were the arms alike before anybody met them? Random allocation makes them so but for chance."""
-
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+"""Have all arms the same mix of strata? Random allocation makes it so but for chance."""
 
 import numpy as np
 import numpy.typing as npt
 
-from meshtrial.stats.estimate import NotEstimable, require_alpha
-from meshtrial.stats.fixed import fixed_p_value
-from meshtrial.stats.moments import Moments, mean_contrast
+from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.srm import LEAST_EXPECTED, ChiSquared
-
-ALPHA: Final = 0.001
-"""Error rate over all covariates: a false alarm takes a trial's verdict away, so it must be rare."""
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """One covariate in two arms."""
-
-    standardised: float
-    """Treatment's mean less control's, in standard deviations: the root of the mean of both arms' variances.
-    Below 0.1 either way is taken for small (Austin 2009, Statistics in Medicine 28:3083)."""
-    p_value: float
-    """Two-sided, of equal means, times the number of covariates, at most 1 (Bonferroni)."""
-    alarming: bool
-    """Whether the p-value is below the alpha asked for."""
-
-
-def covariate_balance(
-    arms: Mapping[str, tuple[Moments, Moments]], alpha: float = ALPHA
-) -> dict[str, Balance | NotEstimable]:
-    """Compare what was measured before the exposure.
-
-    A covariate that cannot be compared does not count in the correction for their number.
-
-    Args:
-        arms: By covariate, control's and treatment's moments over what was randomised: units, or the means
-            of clusters.
-        alpha: Error rate over all covariates, in (0, 0.5).
-
-    Raises:
-        ValueError: `alpha` is out of range.
-    """
-    require_alpha(alpha)
-    contrasts = {name: mean_contrast(control, treatment) for name, (control, treatment) in arms.items()}
-    tested = sum(not isinstance(contrast, NotEstimable) for contrast in contrasts.values())
-    found: dict[str, Balance | NotEstimable] = {}
-    for name, contrast in contrasts.items():
-        if isinstance(contrast, NotEstimable):
-            found[name] = contrast
-            continue
-        variances = (
-            contrast.control_units * contrast.control_error**2,
-            contrast.treatment_units * (contrast.treatment_error**2),
-        )
-        p_value = min(1.0, tested * fixed_p_value(contrast))
-        spread = math.sqrt(sum(variances) / 2)
-        found[name] = Balance(contrast.effect / spread, p_value, p_value < alpha)
-    return found
 
 
 def strata_balance(counts: npt.NDArray[np.int64]) -> ChiSquared | NotEstimable:

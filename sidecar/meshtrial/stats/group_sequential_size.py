@@ -118,18 +118,6 @@ def bounds_of(planned: Planned) -> Floats:
     return exact_bounds(planned.boundary, planned.alpha, planned.times, planned.sides).z
 
 
-def rejections(bounds: Sequence[float], times: Sequence[float], drift: float) -> Floats:
-    """The chance to reject at each look first, on either side: shape (looks,). Their sum is the power.
-
-    Args:
-        bounds: Critical values of |z|.
-        times: Of the looks, in (0, 1].
-        drift: Mean of z at time 1: the effect by its standard error at the planned size.
-    """
-    below, above = crossing(times, [-bound for bound in bounds], bounds, drift)
-    return below + above
-
-
 def _floors(planned: Planned, bounds: Floats, drift: float) -> Floats | None:
     """Futility bounds under an effect with this drift."""
     if planned.futility is None:

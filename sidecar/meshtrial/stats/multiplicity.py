@@ -69,27 +69,6 @@ def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
     return _up(p_values, lambda p, left: p * len(p) * (1 / left).sum() / left[::-1])
 
 
-def e_benjamini_hochberg(e_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of e-values, that bound the share of wrong rejections, however these depend.
-
-    All e-values must be of one stopping time: metrics with different windows have none in common, and for
-    these it explores.
-
-    Args:
-        e_values: 0 or more, infinity included; 1 for a test that gave none.
-
-    Raises:
-        ValueError: An e-value is below 0 or NaN.
-
-    Source: Wang & Ramdas 2022, Journal of the Royal Statistical Society B 84:822: it is Benjamini &
-    Hochberg's procedure of 1 / e.
-    """
-    for e in e_values:
-        if not e >= 0:
-            raise ValueError(f"an e-value must be 0 or more, not {e}")
-    return benjamini_hochberg([1 / max(e, 1.0) for e in e_values])
-
-
 def _down(p_values: Sequence[float], steps: _Steps) -> list[float]:
     """From the least p-value on, until one is not rejected: each is at least the one before."""
     return _adjusted(p_values, lambda p, left: np.maximum.accumulate(steps(p, left)))

@@ -9,7 +9,6 @@ from meshtrial.stats.multiplicity import (
     benjamini_hochberg,
     benjamini_yekutieli,
     bonferroni,
-    e_benjamini_hochberg,
     hochberg,
     holm,
     holm_sidak,
@@ -47,17 +46,3 @@ def test_no_test_is_nothing_and_one_stays_as_it_is(adjust: Adjust) -> None:
 def test_what_is_no_p_value_is_refused(adjust: Adjust, bad: float) -> None:
     with pytest.raises(ValueError, match=r"a p-value must be in 0\.\.1"):
         adjust([0.5, bad])
-
-
-def test_e_bh_rejects_the_k_tests_of_which_each_e_value_is_at_least_the_tests_by_k_alpha() -> None:
-    # Five tests at 0.05: one e-value must be 100 = 5 / (1 * 0.05), or two 50 = 5 / (2 * 0.05).
-    adjusted = e_benjamini_hochberg([60.0, 2.0, 51.0, 0.0, 0.5])
-    assert [p <= 0.05 for p in adjusted] == [True, False, True, False, False]
-    assert [p <= 0.05 for p in e_benjamini_hochberg([60.0, 2.0, 45.0, 0.0, 0.5])] == [False] * 5
-    assert e_benjamini_hochberg([math.inf, 1.0]) == [0.0, 1.0]
-
-
-@pytest.mark.parametrize("bad", [-1.0, math.nan])
-def test_what_is_no_e_value_is_refused(bad: float) -> None:
-    with pytest.raises(ValueError, match="an e-value must be 0 or more"):
-        e_benjamini_hochberg([bad])
