@@ -206,6 +206,6 @@ def _values(texts: dict[str, str]) -> list[tuple[str, float]]:
 
 
 def _value(text: str) -> float | None:
-    """By the syntax of `_DECIMAL`: Python's own also takes `1_000`, digits of other scripts and spaces."""
-    value = float(text) if _DECIMAL.fullmatch(text) else math.inf
+    """By the syntax of `_DECIMAL`: Python's own also takes `1_000` and digits of other scripts."""
+    value = float(text) if _DECIMAL.fullmatch(text.strip()) else math.inf
     return value if abs(value) <= LARGEST_VALUE else None
