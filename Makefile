@@ -15,7 +15,7 @@ demo: $(VENV)/.all ## A real A/B test of two models through a real Envoy, in two
 test: lint types unit ## Everything that CI runs
 
 proof: $(VENV)/.test ## The long form of the tests: many more faults and inputs
-	MESHTRIAL_PROOF=1 $(BIN)/python -m pytest --override-ini timeout=3000 tests/calibration tests/laws tests/unit/assign tests/unit/record tests/doors tests/e2e
+	MESHTRIAL_PROOF=1 $(BIN)/python -m pytest --override-ini timeout=3000 tests/calibration tests/laws tests/unit/analysis tests/unit/assign tests/unit/record tests/unit/stats tests/doors tests/e2e
 
 calibrate: $(VENV)/.test ## How often each method errs, over all simulated trials: writes docs/calibration.md, in ten minutes
 	@cd tests && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ../$(BIN)/python -m calibration.run
