@@ -88,13 +88,13 @@ def _late(trial: Trial, bounds: Bounds) -> str:
     key = trial.unit_key
     return f"""
 WITH late AS (
-  SELECT {key}, min(Time) AS First, max(Phase) AS Phase, max(coalesce(Cohort, 'default')) AS Cohort,
-    max(Arm) AS Arm
+  SELECT {key}, min(Time) AS First, max(Phase) AS InPhase, max(coalesce(Cohort, 'default')) AS InCohort,
+    max(Arm) AS InArm
   FROM spans WHERE {exposures(trial)} AND Received - Time > {trial.closing} GROUP BY {key}
 )
-SELECT l.Phase, l.Cohort, l.Arm, count(*) FROM late l LEFT JOIN units u USING ({key})
+SELECT l.InPhase, l.InCohort, l.InArm, count(*) FROM late l LEFT JOIN units u USING ({key})
 WHERE u.Arm IS NULL AND {bounds.first_exposed(trial, "l.First")}
-GROUP BY l.Phase, l.Cohort, l.Arm ORDER BY l.Phase, l.Cohort, l.Arm
+GROUP BY l.InPhase, l.InCohort, l.InArm ORDER BY l.InPhase, l.InCohort, l.InArm
 """
 
 

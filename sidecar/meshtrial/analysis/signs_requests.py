@@ -107,7 +107,7 @@ GROUP BY Hour, Name ORDER BY Hour, Name
 
 def _routed(trial: Trial) -> str:
     return f"""
-SELECT Unit, Arm, min(Phase) AS Phase, min(Time) AS First FROM spans
+SELECT Unit, Arm, min(Phase) AS InPhase, min(Time) AS First FROM spans
 WHERE {_of(trial)} AND UnitKind = {quoted(trial.experiment.unit.kind)}
   AND Exposed AND Unit IS NOT NULL AND Arm IS NOT NULL AND Phase IS NOT NULL
 GROUP BY Unit, Arm
@@ -132,7 +132,7 @@ def _recorded(trial: Trial, logged: tuple[int | None, int | None]) -> str:
     if _is_measured(trial):
         within = "1 = 1"
     return f"""
-SELECT Unit, Arm, min(Phase) AS Phase, min(Time) AS First, max(Time) AS Last,
+SELECT Unit, Arm, min(Phase) AS InPhase, min(Time) AS First, max(Time) AS Last,
   max(CASE WHEN {within} THEN 1 END) AS InRange
 FROM spans WHERE {exposures(trial)} GROUP BY Unit, Arm
 """
@@ -142,10 +142,10 @@ def _lost(engine: Engine, trial: Trial, bounds: Bounds, table: str, within: str)
     """Rows of one table that the other one lacks, among all of a place."""
     other = "recorded" if table == "routed" else "routed"
     rows = engine.rows(f"""
-SELECT t.Phase, t.Arm, sum(CASE WHEN o.Unit IS NULL THEN 1 ELSE 0 END), count(*)
+SELECT t.InPhase, t.Arm, sum(CASE WHEN o.Unit IS NULL THEN 1 ELSE 0 END), count(*)
 FROM (
   SELECT * FROM {table} WHERE {within} AND {bounds.first_exposed(trial, "First")}
 ) t LEFT JOIN {other} o ON o.Unit = t.Unit AND o.Arm = t.Arm
-GROUP BY t.Phase, t.Arm ORDER BY t.Phase, t.Arm
+GROUP BY t.InPhase, t.Arm ORDER BY t.InPhase, t.Arm
 """)
     return {Place(phase, arm): Lost(int(lost), int(units)) for phase, arm, lost, units in rows}

@@ -192,9 +192,9 @@ class _Sums:
         slopes = []
         for i, days in enumerate(self.days):
             first, second = day_weights(days.number)[:2].tolist()
-            weight = f"(CAST({first!r} AS DOUBLE) + Day * CAST({second - first!r} AS DOUBLE))"
-            slopes.append(f"sum(CASE WHEN Day < {days.number} THEN {weight} * V{i} ELSE 0.0 END) AS X{i}")
-        return f"SELECT Unit, 0 AS Day, {', '.join(slopes)} FROM unit_days GROUP BY Unit"
+            weight = f"(CAST({first!r} AS DOUBLE) + u.Day * CAST({second - first!r} AS DOUBLE))"
+            slopes.append(f"sum(CASE WHEN u.Day < {days.number} THEN {weight} * V{i} ELSE 0.0 END) AS X{i}")
+        return f"SELECT Unit, 0 AS Day, {', '.join(slopes)} FROM unit_days u GROUP BY Unit"
 
     def _rows(self, values: str, shifts: Sequence[float]) -> list[dict[int, dict[Key, _Row]]]:
         """Of each metric by day: sums of X0, X1, ... over the units analysed, by the day of their exposure.

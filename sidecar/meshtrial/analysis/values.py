@@ -76,7 +76,8 @@ def join_of(trial: Trial) -> str:
 def values_query(trial: Trial, variables: Sequence[Variable], units: str) -> str:
     """One row for each unit of a table that has any event: its variables V0, V1, ..."""
     start, end = min(v.start for v in variables), max(v.end for v in variables)
-    key = ", ".join(f"u.{name}" for name in trial.unit_key.split(", "))
+    names = trial.unit_key.split(", ")
+    key, named = ", ".join(f"u.{n}" for n in names), ", ".join(f"u.{n} AS {n}" for n in names)
     sums = ", ".join(
         summed(
             v,
@@ -87,7 +88,7 @@ def values_query(trial: Trial, variables: Sequence[Variable], units: str) -> str
         for i, v in enumerate(variables)
     )
     return f"""
-SELECT {key}, {sums}
+SELECT {named}, {sums}
 FROM spans e JOIN {units} u ON {join_of(trial)}
 WHERE {events_of(trial, (v.events for v in variables))} AND {around(trial, start, end)}
 GROUP BY {key}

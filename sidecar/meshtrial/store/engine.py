@@ -2,9 +2,15 @@
 
 An engine gives what differs between them as the view `spans`: all columns of `otel_traces`
 (`meshtrial.store.schema`), and Time and Received, which are Timestamp and ReceivedAt in whole nanoseconds
-since 1970. All else is SQL that DuckDB and ClickHouse (with `join_use_nulls`) read alike.
+since 1970. All else is SQL that DuckDB and ClickHouse read alike, the latter set to give nulls where the
+standard does: `join_use_nulls`, `cast_keep_nullable` and `aggregate_functions_null_for_empty`
+(https://clickhouse.com/docs/operations/settings/settings).
+
+What a text must not do, so that both read it alike: give an expression the name of a column that it or its
+WHERE reads (ClickHouse reads the expression), or leave unnamed what it takes from a joined table by `u.Unit`.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -66,5 +72,15 @@ class DuckDB:
 
 
 def quoted(text: str) -> str:
-    """A text as a literal of SQL; a backslash stands for itself, as the standard and DuckDB have it."""
-    return "'" + text.replace("'", "''") + "'"
+    """A text as a literal of SQL.
+
+    In plain quotes a backslash stands for itself in DuckDB, and begins an escape in ClickHouse. Between tags
+    such as `$q0$` both read every character as it is:
+    https://duckdb.org/docs/stable/sql/data_types/literal_types#dollar-quoted-string-literals,
+    https://clickhouse.com/docs/sql-reference/syntax#heredoc
+    """
+    if "\\" not in text:
+        return "'" + text.replace("'", "''") + "'"
+    tags = (f"$q{number}$" for number in itertools.count())
+    tag = next(tag for tag in tags if (text + tag).index(tag) == len(text))
+    return tag + text + tag
