@@ -112,7 +112,7 @@ class Tallies:
                 continue
             first, last = seen.get(row.phase, (row.first, row.last))
             seen[row.phase] = (min(first, row.first), max(last, row.last))
-        return [(phase, *times) for phase, times in seen.items()]
+        return [(phase, *times) for phase, times in sorted(seen.items())]
 
 
 def is_until(received: int | None, cut: int | None, *, is_due: bool) -> bool:
