@@ -72,4 +72,4 @@ def effective_units(sample: Moments) -> float:
     # About 0 rather than about the shift, by way of the mean: each sum alone may be far larger.
     gap = sample.total / sample.units
     mean, spread = sample.shift + gap, max(0.0, sample.squares / sample.units - gap * gap)
-    return sample.units * mean * mean / (mean * mean + spread) if mean else 0.0
+    return sample.units * mean * mean / (mean * mean + spread) if mean * mean else 0.0

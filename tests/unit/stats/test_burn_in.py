@@ -43,6 +43,7 @@ def test_effective_units_are_few_where_a_few_units_hold_the_total() -> None:
 def test_no_units_and_units_of_nothing_are_none() -> None:
     assert effective_units(Moments(0.0)) == 0
     assert effective_units(of(0.0, 0.0)) == 0
+    assert effective_units(of(1e-200, 1e-200)) == 0  # squares too small to be told from 0
 
 
 def test_means_wait_for_200_effective_units_in_each_arm() -> None:
