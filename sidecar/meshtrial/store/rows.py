@@ -49,7 +49,8 @@ _LARGEST_UINT16: Final = 2**16 - 1
 _LARGEST_UINT32: Final = 2**32 - 1
 MAX_NEIGHBOURS: Final = 100
 """Of an exposure, that are stored."""
-_LARGEST_TIME: Final = 2**63 - 1
+_LARGEST_TIME: Final = 2**63 - 2
+"""Of 64 bits; the one above it is what DuckDB calls infinity."""
 
 EARLIEST: Final = 30 * 86_400 * 10**9
 """ns before its receipt that an exposure may have begun: a spool kept that long is still analysed."""
