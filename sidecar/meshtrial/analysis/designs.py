@@ -72,10 +72,10 @@ _NONE = np.empty((0, 0))
 
 def _clusters(metric: Metric, blocks: Sequence[Block]) -> Clusters:
     """Sums by units, of a ratio by the sums of its denominators; covariates as means of the cluster."""
+    if not blocks:
+        return Clusters(np.empty(0), np.empty(0))
     totals = np.array([block.totals for block in blocks], float).reshape(len(blocks), -1)
     units = np.array([block.units for block in blocks], float)
-    if not len(blocks):
-        return Clusters(np.empty(0), np.empty(0))
     if metric.kind is MetricKind.RATIO:
         return Clusters(totals[:, 0], totals[:, 1])
     covariates = totals[:, 1:] / units[:, None] if totals.shape[1] > 1 else _NONE

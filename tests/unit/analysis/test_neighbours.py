@@ -141,6 +141,24 @@ def test_strata_of_groups_are_compared_with_the_errors_of_groups_and_not_tested(
     assert cohorts.post_stratified == ()
 
 
+def test_a_stratum_that_one_arm_lacks_is_not_estimated() -> None:
+    plan = planned(strata=["x-device"])
+    rows = rows_of(plan)
+    for shop in range(SHOPS):
+        for member in range(MEMBERS):
+            unit = shop * MEMBERS + member
+            strata = [] if unit == 0 else [("x-device", "ab"[member % 2])]
+            rows.expose(unit, "v2" if shop % 2 else "v1", 0, Group=shop, Strata=strata)
+            rows.outcome(unit, "purchase", 60, amount=float(unit % 7))
+
+    cohorts = judged(rows, plan, second=30 * DAY).cohorts
+
+    assert cohorts is not None
+    values = {value.value: value.effect for value in cohorts.breakdowns[0].values}
+    assert values[""].not_estimable is not None
+    assert values["a"].effect is not None
+
+
 def test_a_switchback_is_told_as_a_whole_only() -> None:
     unit = {"switchback": {"key": {"header": "x-city"}, "window": "30m"}}
     one: Any = {**experiment(ARMS), "unit": unit}
