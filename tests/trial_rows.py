@@ -61,10 +61,14 @@ class Trial:
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """An engine that has the rows as its view `otel_traces`."""
-        columns = {name: [row.get(name) for row in self.rows] for name in SCHEMA.names}
         connection = duckdb.connect()
-        connection.register("otel_traces", pa.table(columns, schema=SCHEMA))
+        connection.register("otel_traces", self.table())
         return connection
+
+    def table(self) -> pa.Table:
+        """The rows as a store has them."""
+        columns = {name: [row.get(name) for row in self.rows] for name in SCHEMA.names}
+        return pa.table(columns, schema=SCHEMA)
 
     def _add(self, span: str, unit: int | None, second: float, **columns: object) -> None:
         self.rows.append(
