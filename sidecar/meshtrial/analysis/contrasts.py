@@ -27,7 +27,7 @@ from meshtrial.stats.moments import mean_contrast
 from meshtrial.stats.proportion import Proportion, proportion_contrast
 from meshtrial.stats.ratio import METHOD as RATIO
 from meshtrial.stats.ratio import linearised
-from meshtrial.stats.stratified import Stratum
+from meshtrial.stats.stratified import Stratum, alike_of
 
 Arms: TypeAlias = tuple[float, Joint, Joint]
 """A stratum's weight, and the sums of control and treatment."""
@@ -68,6 +68,7 @@ def measured_of(
         values=None if metric.kind is MetricKind.RATIO else _values(parts),
         too_early=_too_early(metric, *wholes),
         rare=_rare(metric, parts),
+        alike=_alike(metric, parts),
     )
     if metric.kind is MetricKind.PROPORTION and not metric.covariates:
         if empty.too_early is not None:
@@ -92,19 +93,36 @@ def _rare(metric: Metric, parts: Sequence[Arms]) -> tuple[Stratum, ...]:
         return ()  # it may be that nobody reports it, or under another name
     if metric.kind is MetricKind.PROPORTION:
         return _proportions(parts)
-    if not nobody or metric.kind is not MetricKind.RATIO or metric.events.field not in _FAILED:
-        return ()
-    found = tuple(Stratum(w, *(Proportion(_requesting(arm)) for arm in arms)) for w, *arms in parts)
+    return _requesting(parts) if nobody and _is_share(metric) else ()
+
+
+def _alike(metric: Metric, parts: Sequence[Arms]) -> tuple[float, float] | None:
+    """What `Measured.alike` says."""
+    if metric.kind is MetricKind.PROPORTION:
+        return alike_of(_proportions(parts))
+    found = _requesting(parts) if _is_share(metric) else ()
+    return alike_of(found) if found else None
+
+
+def _is_share(metric: Metric) -> bool:
+    """Whether a ratio is of requests that failed by all."""
+    return (
+        metric.kind is MetricKind.RATIO and metric.events.outcome is None and metric.events.field in _FAILED
+    )
+
+
+def _requesting(parts: Sequence[Arms]) -> tuple[Stratum, ...]:
+    """Units weighed by their requests (Kish 1965, Survey Sampling, section 8.2), rounded down."""
+
+    def units(sample: Joint) -> int:
+        return int(effective_units(sample.linear([0.0, 1.0] + [0.0] * (sample.variables - 2))))
+
+    found = tuple(Stratum(w, Proportion(units(c)), Proportion(units(t))) for w, c, t in parts)
     return found if all(min(s.control.units, s.treatment.units) for s in found) else ()
 
 
 def _proportions(parts: Sequence[Arms]) -> tuple[Stratum, ...]:
     return tuple(Stratum(w, _proportion(c), _proportion(t)) for w, c, t in parts)
-
-
-def _requesting(sample: Joint) -> int:
-    """Units of an arm, weighed by their requests (Kish 1965, Survey Sampling, section 8.2), rounded down."""
-    return int(effective_units(sample.linear([0.0, 1.0] + [0.0] * (sample.variables - 2))))
 
 
 def _too_early(metric: Metric, control: Joint, treatment: Joint) -> NotEstimable | None:

@@ -38,7 +38,7 @@ from meshtrial.stats.contrast import Contrast, Contrasted
 from meshtrial.stats.estimate import Comparison, Difference, Interval, NotEstimable
 from meshtrial.stats.fixed import fixed
 from meshtrial.stats.multiplicity import benjamini_hochberg, bonferroni, holm
-from meshtrial.stats.proportion import compare_proportions
+from meshtrial.stats.proportion import compare_proportions, share_interval
 from meshtrial.stats.rare import always_bounded, nobody_had_it
 from meshtrial.stats.sequence import confidence_sequence
 from meshtrial.stats.stratified import compare_stratified_proportions
@@ -220,8 +220,7 @@ class _Judge:
         self, finding: Finding, alpha: float, margin: tuple[float, Scale] | None = None
     ) -> Comparison:
         """The effect, or what it is beyond a margin."""
-        moved = [_beyond(m.contrast, margin) for m in self._seen(finding)]
-        found = self._told(finding, moved, alpha, margin)
+        found = self._told(finding, [m.contrast for m in self._seen(finding)], alpha, margin)
         if finding.role is not Role.GUARDRAIL or isinstance(found, Difference):
             return found
         bounds = self._rare(finding.measured, alpha)
@@ -253,7 +252,7 @@ class _Judge:
         margin: tuple[float, Scale] | None = None,
     ) -> Comparison:
         """By the plan's method; of what is beyond a margin only the interval is asked."""
-        measured, is_beyond = finding.measured, margin is not None
+        measured, moved = finding.measured, [_beyond(contrast, margin) for contrast in contrasts]
         match self.rule.method:
             case Method.FIXED:
                 return _fixed(measured, contrasts[-1], alpha, margin)
@@ -261,10 +260,11 @@ class _Judge:
                 if measured.too_early is not None:
                     return measured.too_early
                 tuned = tuned_for(self.experiment, finding.arm)
-                return confidence_sequence(contrasts[-1], alpha, tuned, measured.time)
+                return confidence_sequence(moved[-1], alpha, tuned, measured.time)
             case Method.GROUP_SEQUENTIAL:
-                shown = self.p_values and not is_beyond
-                return latest_look(self.rule, self.looks, contrasts, alpha, p_value=shown)
+                shown = self.p_values and margin is None
+                found = latest_look(self.rule, self.looks, moved, alpha, p_value=shown)
+                return _as_share(found, measured, contrasts[-1], margin)
 
     def _is_futile(self, finding: Finding, entry: Primary, alpha: float) -> bool:
         if isinstance(finding.measured.contrast, NotEstimable):
@@ -292,18 +292,38 @@ def _moved(found: Difference, margin: float) -> Difference:
 def _fixed(
     measured: Measured, contrast: Contrasted, alpha: float, margin: tuple[float, Scale] | None
 ) -> Comparison:
-    """One look. Of proportions the interval is Newcombe's or its stratified form, also beyond a margin."""
-    found = fixed(contrast, alpha)
-    if measured.strata and (margin is None or margin[1] is Scale.ABSOLUTE):
-        strata = measured.strata
-        exact = (
-            compare_proportions(strata[0].control, strata[0].treatment, alpha)
-            if len(strata) == 1
-            else compare_stratified_proportions(strata, alpha)
-        )
-        if margin is None or isinstance(exact, NotEstimable) or isinstance(found, NotEstimable):
-            return exact
-        return replace(found, method=exact.method, interval=_moved(exact, margin[0]).interval)
-    if margin is None and measured.p_value is not None and isinstance(found, Difference):
-        return replace(found, p_value=measured.p_value)
-    return found
+    """One look."""
+    if measured.strata and margin is None:
+        if len(measured.strata) == 1:
+            return compare_proportions(measured.strata[0].control, measured.strata[0].treatment, alpha)
+        return compare_stratified_proportions(measured.strata, alpha)
+    found = fixed(_beyond(contrast, margin), alpha)
+    if isinstance(contrast, NotEstimable) or isinstance(found, NotEstimable):
+        return found
+    if margin is None and measured.p_value is not None:
+        found = replace(found, p_value=measured.p_value)
+    return _as_share(found, measured, contrast, margin)
+
+
+def _as_share(
+    found: Comparison, measured: Measured, contrast: Contrasted, margin: tuple[float, Scale] | None
+) -> Comparison:
+    """With the interval of shares, as wide in standard errors as the plain one; what is no share as it is.
+
+    Args:
+        found: Of what is beyond the margin, with a plain interval.
+        measured: What the contrast is of.
+        contrast: Without the margin.
+        margin: None for the effect itself.
+    """
+    moved = _beyond(contrast, margin)
+    if measured.alike is None or not isinstance(found, Difference):
+        return found
+    if isinstance(contrast, NotEstimable) or isinstance(moved, NotEstimable):
+        return found
+    if not (0 <= contrast.control <= 1 and 0 <= contrast.treatment <= 1):
+        return found  # moved there by covariates
+    critical = (found.interval.high - found.interval.low) / 2 / moved.error
+    value, scale = margin if margin is not None else (0.0, Scale.ABSOLUTE)
+    interval = share_interval(contrast, measured.alike, critical, value, relative=scale is Scale.RELATIVE)
+    return replace(found, interval=interval)

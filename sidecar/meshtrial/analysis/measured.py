@@ -26,6 +26,9 @@ class Measured:
     """Share of the variance that the covariates removed, at most 1; None where the plan has none."""
     strata: tuple[Stratum, ...] = ()
     """Of a proportion without covariates: what a fixed look's interval is made of."""
+    alike: tuple[float, float] | None = None
+    """Of shares, which are proportions and ratios of failed requests: units of control and treatment, were
+    every stratum and unit like the others. What `stats.proportion.share_interval` takes."""
     rare: tuple[Stratum, ...] = ()
     """What bounds a guardrail where the outcome is too rare for a contrast. Of a proportion units with the
     outcome, whatever the covariates, and none where nobody ever reported it; of a ratio of requests of which

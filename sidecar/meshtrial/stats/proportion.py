@@ -74,7 +74,8 @@ def compare_proportions(control: Proportion, treatment: Proportion, alpha: float
     pooled = both.successes / both.units
     z = contrast.effect / math.sqrt(pooled * (1 - pooled) * (1 / control.units + 1 / treatment.units))
     found = difference(contrast, -float(ndtri(alpha / 2)), float(2 * ndtr(-abs(z))))
-    return replace(found, method=METHOD, interval=_newcombe(control, treatment, alpha))
+    interval = share_interval(contrast, (control.units, treatment.units), -float(ndtri(alpha / 2)))
+    return replace(found, method=METHOD, interval=interval)
 
 
 def proportion_contrast(control: Proportion, treatment: Proportion) -> Contrasted:
@@ -98,13 +99,44 @@ def _contrast(control: Proportion, treatment: Proportion) -> Contrast:
     return Contrast(CONTRAST, p0, p1 - p0, error0, error1, math.inf, control.units, treatment.units)
 
 
-def _newcombe(control: Proportion, treatment: Proportion, alpha: float) -> Interval:
-    z = -float(ndtri(alpha / 2))
-    p0, p1 = control.successes / control.units, treatment.successes / treatment.units
-    wilson0, wilson1 = wilson(control, z), wilson(treatment, z)
-    below = math.hypot(p1 - wilson1.low, wilson0.high - p0)
-    above = math.hypot(wilson1.high - p1, p0 - wilson0.low)
-    return Interval(max(-1.0, p1 - p0 - below), min(1.0, p1 - p0 + above))
+def share_interval(
+    contrast: Contrast,
+    alike: tuple[float, float],
+    critical: float,
+    margin: float = 0.0,
+    *,
+    relative: bool = False,
+) -> Interval:
+    """Interval of a difference of two shares, each 0..1, that holds for rare outcomes too.
+
+    Each arm has Wilson's interval of as many units as leave its share the error that it has, p (1 - p) by the
+    error squared: of a plain proportion its units, over strata or of ratios fewer or more. Newcombe's method
+    10 joins both; beyond a relative margin d it is that of p1 - (1 + d) p0 (Zou & Donner).
+
+    Args:
+        contrast: Without margin; both values in 0..1.
+        alike: Units of control and treatment, above 0, that count where an arm's error is 0, as nobody had
+            the outcome, or everybody.
+        critical: Half the interval's width in standard errors, above 0.
+        margin: What the interval is beyond of: in the metric's unit, or as a share of control's value.
+        relative: Which of both.
+
+    Source: Newcombe 1998, Statistics in Medicine 17:873, method 10; Zou & Donner 2008, Statistics in Medicine
+    27:1693; effective units as in Korn & Graubard 1998, Survey Methodology 24:193.
+    """
+    factor, shift = (1 + margin, 0.0) if relative else (1.0, margin)
+    p0, p1 = contrast.control, contrast.treatment
+    one, other = (
+        wilson_of(p, p * (1 - p) / error**2 if error else units, critical)
+        for p, error, units in zip(
+            (p0, p1), (contrast.control_error, contrast.treatment_error), alike, strict=True
+        )
+    )
+    below = math.hypot(p1 - other.low, factor * (one.high - p0))
+    above = math.hypot(other.high - p1, factor * (p0 - one.low))
+    middle = contrast.effect - (margin * p0 if relative else 0.0)
+    low, high = max(-factor, middle - below), min(1.0, middle + above)
+    return Interval(low - shift, high - shift)
 
 
 def wilson(sample: Proportion, z: float) -> Interval:

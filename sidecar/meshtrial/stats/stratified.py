@@ -13,8 +13,8 @@ from typing import Final
 from scipy.special import ndtr, ndtri
 
 from meshtrial.stats.contrast import LEAST_UNITS, Contrast, difference
-from meshtrial.stats.estimate import Comparison, Interval, NotEstimable, require_alpha
-from meshtrial.stats.proportion import Proportion, wilson_of
+from meshtrial.stats.estimate import Comparison, NotEstimable, require_alpha
+from meshtrial.stats.proportion import Proportion, share_interval
 
 PROPORTIONS: Final = "stratified two-proportion z, Newcombe interval of effective units"
 
@@ -80,10 +80,17 @@ def compare_stratified_proportions(strata: Sequence[Stratum], alpha: float) -> C
         sum(s.treatment.units for s in strata),
     )
     found = difference(contrast, z, float(2 * ndtr(-abs(effect) / math.sqrt(spread))))
-    one, other = control.wilson(z), treatment.wilson(z)
-    below = math.hypot(treatment.value - other.low, one.high - control.value)
-    above = math.hypot(other.high - treatment.value, control.value - one.low)
-    return replace(found, interval=Interval(max(-1.0, effect - below), min(1.0, effect + above)))
+    return replace(found, interval=share_interval(contrast, alike_of(strata), z))
+
+
+def alike_of(strata: Sequence[Stratum]) -> tuple[float, float]:
+    """Units of control and treatment that it would take, were each share the same in all strata."""
+    whole = math.fsum(stratum.weight for stratum in strata)
+    control, treatment = (
+        1 / math.fsum((weight / whole) ** 2 / sample.units for weight, sample in arms)
+        for arms in ([(s.weight, s.control) for s in strata], [(s.weight, s.treatment) for s in strata])
+    )
+    return control, treatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +99,6 @@ class _Arm:
 
     value: float
     variance: float
-    alike: float
-    """Units that it would take, were the proportion the same in all strata."""
 
     @classmethod
     def of(cls, samples: Sequence[tuple[float, Proportion]]) -> "_Arm":
@@ -101,12 +106,7 @@ class _Arm:
         return cls(
             math.fsum(weight * p for weight, p, _ in parts),
             math.fsum(weight**2 * p * (1 - p) / n for weight, p, n in parts),
-            1 / math.fsum(weight**2 / n for weight, _, n in parts),
         )
-
-    def wilson(self, z: float) -> Interval:
-        units = self.value * (1 - self.value) / self.variance if self.variance else self.alike
-        return wilson_of(self.value, units, z)
 
 
 def _pooled_variance(stratum: Stratum) -> float:

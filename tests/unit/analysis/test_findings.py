@@ -3,9 +3,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from hand_made_looks import ANY_TIME, EXACT, FIXED, experiment, guardrail, look, measured, primary, secondary
 from meshtrial.analysis.decision import is_harmful, is_within
@@ -13,8 +15,9 @@ from meshtrial.analysis.findings import Finding, findings_of
 from meshtrial.analysis.measured import LookedAt, Measured
 from meshtrial.plan.inference import Covariate, DecisionRule, Direction, Margin, Scale
 from meshtrial.plan.model import Arm, Experiment
+from meshtrial.stats.boundary import exact_bounds
 from meshtrial.stats.estimate import Comparison, Difference, NotEstimable
-from meshtrial.stats.proportion import Proportion
+from meshtrial.stats.proportion import Proportion, proportion_contrast
 from meshtrial.stats.stratified import Stratum
 
 NOBODY = replace(measured(0, 1), contrast=NotEstimable("nobody came"))
@@ -277,3 +280,49 @@ def test_the_second_look_at_nothing_has_less_alpha_than_the_first() -> None:
 
     z = [stats.norm.isf(0.05 / 2 / (k * (k + 1))) for k in (1, 2)]
     assert (one_look, two) == pytest.approx([q * q / (2_000 + q * q) for q in z])
+
+
+FEW = Stratum(1.0, Proportion(4_500, 22), Proportion(500, 1))
+
+
+def share(control: Proportion, treatment: Proportion) -> Measured:
+    contrast = proportion_contrast(control, treatment)
+    alike = (control.units, treatment.units)
+    return Measured(contrast, *alike, 450.0, strata=(Stratum(1.0, control, treatment),), alike=alike)
+
+
+def test_at_a_look_a_proportion_has_newcombes_interval_as_wide_as_the_bound() -> None:
+    rule = replace(EXACT, guardrails=(guardrail("errors", 0.01),))
+    seen = look({"sales": measured(0.3, 0.1), "errors": share(FEW.control, FEW.treatment)})
+
+    found = one(rule, [seen], "errors")
+
+    bound = exact_bounds(EXACT.boundary, 0.05, (0.25, 0.5, 0.75, 1.0)).z[0] if EXACT.boundary else 0.0
+    wanted = confint_proportions_2indep(1, 500, 22, 4_500, method="newcomb", alpha=2 * stats.norm.sf(bound))
+    assert bounds(found.comparison) == pytest.approx(wanted)
+    assert bounds(found.beyond) == pytest.approx(tuple(end - 0.01 for end in wanted))
+
+
+def test_beyond_a_share_of_a_rare_control_the_interval_is_zou_and_donners() -> None:
+    rule = replace(FIXED, guardrails=(guardrail("errors", 0.5, Scale.RELATIVE),))
+    seen = look({"sales": measured(0.3, 0.1), "errors": share(FEW.control, FEW.treatment)})
+
+    low, high = bounds(one(rule, [seen], "errors").beyond)
+
+    (l0, u0), (l1, u1) = (proportion_confint(x, n, 0.05, "wilson") for x, n in ((22, 4_500), (1, 500)))
+    p0, p1 = 22 / 4_500, 1 / 500
+    assert low == pytest.approx(p1 - 1.5 * p0 - np.hypot(p1 - l1, 1.5 * (u0 - p0)))
+    assert high == pytest.approx(p1 - 1.5 * p0 + np.hypot(u1 - p1, 1.5 * (p0 - l0)))
+
+
+def test_what_covariates_moved_out_of_range_has_a_plain_interval() -> None:
+    moved = replace(share(FEW.control, FEW.treatment), strata=())
+    assert not isinstance(moved.contrast, NotEstimable)
+    moved = replace(moved, contrast=replace(moved.contrast, control=-0.001))
+    seen = look({"sales": measured(0.3, 0.1), "errors": moved})
+
+    low, high = bounds(
+        one(replace(FIXED, guardrails=(guardrail("errors", 0.01),)), [seen], "errors").comparison
+    )
+
+    assert (low + high) / 2 == pytest.approx(1 / 500 - 22 / 4_500)
