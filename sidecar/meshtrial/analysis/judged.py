@@ -96,7 +96,7 @@ def peek_at(experiment: Experiment, look: LookedAt) -> Peek:
 def _is_old_enough(timeline: Timeline, rule: DecisionRule, looked: LookedAt) -> bool:
     if timeline.started is None:
         return False
-    return looked.look.taken >= timeline.started + rule.minimum_duration * _SECOND
+    return looked.look.cut >= timeline.started + rule.minimum_duration * _SECOND
 
 
 def withheld_by(timeline: Timeline, rule: DecisionRule, empty: str, units: int) -> str:
@@ -110,7 +110,7 @@ def withheld_by(timeline: Timeline, rule: DecisionRule, empty: str, units: int) 
     if rule.method is Method.SEQUENTIAL or (units >= rule.planned_units):
         ends = datetime.fromtimestamp(timeline.started / _SECOND + rule.minimum_duration, UTC)
         if units:
-            return f"the minimum duration ends at {ends:%Y-%m-%d %H:%M:%S} UTC"
+            return f"the minimum duration ends at {ends:%Y-%m-%d %H:%M:%S} UTC; then windows must close"
         return "no unit's window has closed yet"
     return f"{units:,} of {rule.planned_units:,} planned units have closed windows"
 

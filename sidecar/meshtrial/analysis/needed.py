@@ -162,7 +162,7 @@ def _every(rule: DecisionRule, every: int, units_per_day: float | None) -> Seque
     if units_per_day is None:
         raise ValueError("looks every so often are shares of the units only at a known --units-per-day")
     whole = rule.planned_units / units_per_day * DAY
-    first = max(rule.minimum_duration, rule.closing() + 1)
+    first = rule.minimum_duration + rule.closing()
     ages = range(every, math.ceil(whole + rule.closing()), every)
     shares = sorted({(max(age, first) - rule.closing()) / whole for age in ages})
     times = [share for share in shares if 0 < share < 1 - LEAST_GROWTH]
@@ -171,6 +171,5 @@ def _every(rule: DecisionRule, every: int, units_per_day: float | None) -> Seque
 
 
 def days_needed(rule: DecisionRule, units: float, units_per_day: float) -> float:
-    """Days until so many units are final and the minimum duration is over."""
-    intake = units / units_per_day
-    return max(intake + rule.closing() / DAY, rule.minimum_duration / DAY)
+    """Days until so many units, and all who came within the minimum duration, are final."""
+    return max(units / units_per_day, rule.minimum_duration / DAY) + rule.closing() / DAY

@@ -179,7 +179,7 @@ class Simulated:
             return round(self.days * DAY)
         rule = self.experiment.decision
         planned = rule.planned_units
-        oldest = max(self.closing, rule.minimum_duration * 10**9)
+        oldest = self.closing + rule.minimum_duration * 10**9
         if rule.method is Method.SEQUENTIAL:
             intake = math.ceil(planned / self.units_per_day * DAY / self.clock.day) * self.clock.day
             return max(intake + self.closing, oldest + self.clock.day)

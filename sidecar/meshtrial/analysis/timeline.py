@@ -111,14 +111,19 @@ class _Growth:
         cut = self.started + (seconds - self.rule.closing()) * _NS
         return max(self.started + self.period, cut + -cut % self.period)
 
+    def oldest(self) -> int:
+        """The first cut up to which units came for the minimum duration."""
+        cut = self.started + self.rule.minimum_duration * _NS
+        return cut + -cut % self.period
+
     def end(self) -> int | None:
         """The first cut with planned size and minimum duration; None where the size is not reached."""
         full = self.at_size(self.rule.planned_units)
-        return None if full is None else max(full, self.at_age(self.rule.minimum_duration))
+        return None if full is None else max(full, self.oldest())
 
     def planned_cuts(self, until: int) -> dict[int, int]:
         """All looks up to a cut, with their numbers; none before the minimum duration."""
-        rule, oldest = self.rule, self.at_age(self.rule.minimum_duration)
+        rule, oldest = self.rule, self.oldest()
         cuts: dict[int, int] = {}
         if rule.looks is None:
             return cuts

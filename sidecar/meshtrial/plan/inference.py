@@ -212,7 +212,7 @@ class DecisionRule:
     """Units of all arms together whose windows must have closed; for `sequential` where the confidence
     sequence is narrowest beside the fixed interval."""
     minimum_duration: int
-    """Seconds from the first exposure on."""
+    """Seconds from the first exposure on in which all units count that come; then their windows close."""
     primary: tuple[Primary, ...]
     guardrails: tuple[Guardrail, ...] = ()
     secondary: tuple[Secondary, ...] = ()

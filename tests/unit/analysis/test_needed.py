@@ -121,9 +121,9 @@ def test_looks_by_share_and_by_time_cost_what_their_times_do() -> None:
     assert found.sized.looks.most == pytest.approx(1.028, abs=6e-4)
 
     # 8,876 units at 1,000 a day are there after 8.9 days; windows of 7 days and an hour close after them.
-    weekly = experiment(method="group_sequential", looks={"every": "3d"}, minimum_duration="8d")
+    weekly = experiment(method="group_sequential", looks={"every": "3d"}, minimum_duration="1d")
     [found] = needed_units(weekly, wanted())
-    after = [(age - 7 - 1 / 24) / 8.876 for age in (8, 9, 12, 15)]
+    after = [(age - 7 - 1 / 24) / 8.876 for age in (1 + 7 + 1 / 24, 9, 12, 15)]
     assert found.sized.looks.times == pytest.approx([*after, 1.0])
 
 
@@ -144,8 +144,8 @@ def test_groups_take_the_design_effect() -> None:
 
 def test_days_count_windows_lateness_and_the_minimum_duration() -> None:
     rule = experiment().decision
-    assert days_needed(rule, 8876, 1000) == pytest.approx(8.876 + 7 + 1 / 24)
-    assert days_needed(rule, 8876, 10_000) == 14
+    assert days_needed(rule, 8876, 500) == pytest.approx(2 * 8.876 + 7 + 1 / 24)
+    assert days_needed(rule, 8876, 1000) == pytest.approx(14 + 7 + 1 / 24)
 
 
 @pytest.mark.parametrize(

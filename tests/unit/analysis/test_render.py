@@ -24,7 +24,7 @@ MORE = """\
 RULES = """\
         - {metric: visits, direction: up, minimum_effect: 1}
       guardrails:
-        - {metric: errors, direction: down, margin: 4pp}
+        - {metric: errors, direction: down, margin: 5pp}
       secondary: [ctr, {metric: revenue, direction: up}]
 """
 PLAN = plan_of(
@@ -89,7 +89,7 @@ def test_each_role_is_shown_by_what_is_asked_of_it(stopped: Report) -> None:
 
     assert "conversion (primary, proportion, up is better)" in text
     assert "errors (guardrail, proportion, down is better)" in text
-    assert "v2: within the margin of 4.00pp" in text
+    assert "v2: within the margin of 5.00pp" in text
     visits = stopped.metrics[1].comparisons[0]
     assert visits.variance_removed is not None
     assert f"which removed {visits.variance_removed:.1%} of the variance" in text

@@ -113,11 +113,12 @@ def test_the_minimum_duration_is_waited_for() -> None:
     for unit in range(100):
         rows.expose(unit, "v2" if unit % 2 else "v1", 0)
     long = plan_of(("minimum_duration: 1s", "minimum_duration: 60s"))
-    early, late = judged(rows, long, second=59.9), judged(rows, long, second=60)
+    early, late = judged(rows, long, second=69.9), judged(rows, long, second=70)
 
     assert early.verdict.decision == "wait"
-    assert early.verdict.reasons == ("the minimum duration ends at 2026-09-21 14:14:20 UTC",)
-    assert late.progress.decided_at == "2026-09-21T14:14:20.000Z"
+    [reason] = early.verdict.reasons
+    assert reason == "the minimum duration ends at 2026-09-21 14:14:20 UTC; then windows must close"
+    assert late.progress.decided_at == "2026-09-21T14:14:30.000Z"
 
 
 def test_data_after_the_cut_change_nothing() -> None:

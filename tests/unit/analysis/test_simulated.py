@@ -150,8 +150,8 @@ def test_a_fixed_trial_lasts_until_its_units_are_final_or_its_minimum_duration()
     assert min(ran.units for ran in found) >= 2000
     assert max(ran.units for ran in found) < 2100
     old = runs_of(simulated(minimum_duration="10d"), {}, 5)
-    assert {ran.days for ran in old} == {10.0}
-    assert np.mean([ran.units for ran in old]) == pytest.approx(9000, rel=0.05)
+    assert {ran.days for ran in old} == {11.0}
+    assert np.mean([ran.units for ran in old]) == pytest.approx(10_000, rel=0.05)
 
 
 def test_looks_of_a_group_sequential_trial_are_where_the_plan_says() -> None:

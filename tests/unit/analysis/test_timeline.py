@@ -45,9 +45,9 @@ def test_a_fixed_trial_has_one_look_when_size_and_duration_are_both_reached() ->
     # 100 units are exposed before second 1100; their windows close 10 s later.
     assert looks(STEADY, FIXED, 1109.9) == []
     assert looks(STEADY, FIXED, 1110) == [(1100, 1110, 1.0, True)]
-    long = replace(FIXED, minimum_duration=145)  # over at second 1145: with whole periods at 1150
-    assert looks(STEADY, long, 1149.9) == []
-    assert looks(STEADY, long, 1150) == [(1140, 1150, 1.0, True)]
+    long = replace(FIXED, minimum_duration=145)  # units count that come up to 1145: with whole periods, 1150
+    assert looks(STEADY, long, 1159.9) == []
+    assert looks(STEADY, long, 1160) == [(1150, 1160, 1.0, True)]
 
 
 def test_a_cut_has_as_many_units_as_are_wanted_or_more() -> None:
@@ -73,7 +73,7 @@ def test_looks_at_shares_come_where_so_many_units_have_closed() -> None:
 def test_no_look_is_before_the_minimum_duration() -> None:
     long = replace(EQUAL, minimum_duration=85)
 
-    assert looks(STEADY, long, 5000) == [(1080, 1090, 0.8, False), (1100, 1110, 1.0, True)]
+    assert looks(STEADY, long, 5000) == [(1090, 1100, 0.9, False), (1100, 1110, 1.0, True)]
 
 
 def test_of_looks_that_fall_together_the_last_one_is_taken() -> None:

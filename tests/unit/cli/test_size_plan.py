@@ -95,7 +95,7 @@ def test_guardrails_looks_and_supposed_spreads_are_counted(plan: Path) -> None:
     variance = 900 * 0.7 * (1 + 0.9**2)
     assert revenue["units_with_one_look"] == pytest.approx(2 * 11.97 * variance / 1.2**2, rel=5e-3)
     assert (latency["tested_against"], latency["relative"]) == (50.0, False)
-    assert found["days_planned"] == pytest.approx(8.876 + 7 + 1 / 24, abs=1e-3)
+    assert found["days_planned"] == pytest.approx(14 + 7 + 1 / 24, abs=1e-3)
     planned = next(point for point in found["curve"] if point["units"] == 8876)
     assert planned["metrics"][0]["power"] == conversion["as_planned"]["power"]
 
