@@ -33,7 +33,7 @@ from meshtrial.plan.inference import (
     Scale,
     Secondary,
 )
-from meshtrial.plan.model import Arm, Experiment
+from meshtrial.plan.model import DEFAULT_COHORT, Arm, Experiment
 from meshtrial.stats.contrast import Contrast, Contrasted
 from meshtrial.stats.estimate import Comparison, Difference, Interval, NotEstimable
 from meshtrial.stats.fixed import fixed
@@ -140,8 +140,12 @@ def primary_alpha(experiment: Experiment) -> float:
 
 
 def tuned_for(experiment: Experiment, arm: Arm) -> float:
-    """`Measured.time` with the planned units: where a confidence sequence is narrowest."""
-    s0, s1 = (float(experiment.share(a)) for a in (experiment.control, arm))
+    """`Measured.time` with the planned units: where a confidence sequence is narrowest.
+
+    By the arms' weights whatever the ramp: it must be the same at every look.
+    """
+    split = experiment.split(DEFAULT_COHORT)
+    s0, s1 = (experiment.width(a, split) / experiment.bucketing.buckets for a in (experiment.control, arm))
     return max(1.0, experiment.decision.planned_units * (s0 * s1 / (s0 + s1) if s0 and s1 else 0.25))
 
 

@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from hand_made_looks import ANY_TIME, EXACT, FIXED, experiment, guardrail, look, measured, primary, secondary
 from meshtrial.analysis.decision import is_harmful, is_within
-from meshtrial.analysis.findings import Finding, findings_of
+from meshtrial.analysis.findings import Finding, findings_of, tuned_for
 from meshtrial.analysis.measured import LookedAt, Measured
 from meshtrial.plan.inference import Covariate, DecisionRule, Direction, Margin, Scale
 from meshtrial.plan.model import Arm, Experiment
@@ -326,3 +326,12 @@ def test_what_covariates_moved_out_of_range_has_a_plain_interval() -> None:
     )
 
     assert (low + high) / 2 == pytest.approx(1 / 500 - 22 / 4_500)
+
+
+def test_a_ramp_does_not_move_where_a_sequential_interval_is_narrowest() -> None:
+    plain = experiment(ANY_TIME)
+    lanes = tuple(replace(lane, live=lane.start + 5) for lane in plain.splits[0].lanes)
+    ramped = replace(plain, splits=(replace(plain.splits[0], lanes=lanes),))
+    arm = plain.treatments()[0]
+
+    assert tuned_for(plain, arm) == tuned_for(ramped, arm) == 1000 / 4
