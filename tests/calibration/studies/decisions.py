@@ -35,6 +35,9 @@ RUNS: Final[Mapping[str, tuple[int, int]]] = {
     "sequential": (300, 5_000),
 }
 """In the tests and on the page: looks at bounds take long."""
+RARE: Final = 0.005
+"""Where outcomes are rare, one unit in ten is treated: the rate of both metrics, and the margin."""
+RARE_UNITS: Final = 10_000
 SHIPPED: Final[Mapping[str, float]] = {"fixed": 0.55, "group_sequential": 0.55, "sequential": 0.1}
 """At least, with the minimum effect: the guardrail must be shown to hold as well, and a sequential trial that
 ends where a fixed one does finds less."""
@@ -54,23 +57,27 @@ class Peeking(Simulated):
 
 
 @cache
-def trial(method: str, *, peeking: bool = False) -> Simulated:
+def trial(method: str, *, peeking: bool = False, rare: bool = False) -> Simulated:
     """One primary, one guardrail, ten days of traffic and a day's window."""
+    rates = dict.fromkeys(RATES, RARE) if rare else RATES
+    units, effect, margin = (RARE_UNITS, RARE, RARE) if rare else (UNITS, EFFECT, MARGIN)
+    arms = {"v1": 90, "v2": 10} if rare else {"v1": 50, "v2": 50}
     decision = {
         "method": method,
         **METHODS[method],
         "alpha": 0.05,
         "power": 0.8,
-        "planned_units": UNITS,
+        "planned_units": units,
         "minimum_duration": "2d",
-        "primary": [{"metric": "conversion", "direction": "up", "minimum_effect": f"{100 * EFFECT:g}pp"}],
-        "guardrails": [{"metric": "errors", "direction": "down", "margin": f"{100 * MARGIN:g}pp"}],
+        "primary": [{"metric": "conversion", "direction": "up", "minimum_effect": f"{100 * effect:g}pp"}],
+        "guardrails": [{"metric": "errors", "direction": "down", "margin": f"{100 * margin:g}pp"}],
     }
     metrics = {name: {"kind": "proportion", "outcome": name, "window": "1d"} for name in RATES}
-    plan = plan_of({"rank-v2": experiment(decision=decision)}, metrics=metrics)
+    shares = {arm: {"weight": weight, "cluster": f"model-{arm}"} for arm, weight in arms.items()}
+    plan = plan_of({"rank-v2": experiment(arms=shares, decision=decision)}, metrics=metrics)
     rule = plan.experiments[0].decision
-    values = {metric.id: Values(metric, Supposed(metric.kind, RATES[metric.id])) for metric in rule.metrics()}
-    return (Peeking if peeking else Simulated)(plan.experiments[0], values, UNITS / 10)
+    values = {metric.id: Values(metric, Supposed(metric.kind, rates[metric.id])) for metric in rule.metrics()}
+    return (Peeking if peeking else Simulated)(plan.experiments[0], values, units / 10)
 
 
 def verdicts(
@@ -80,15 +87,18 @@ def verdicts(
     method: str,
     effects: Mapping[str, float],
     peeking: bool = False,
+    rare: bool = False,
 ) -> list[int]:
     """How many trials ship the arm, and how many roll it back."""
-    simulated, scenario = trial(method, peeking=peeking), Scenario("given", "v2", effects)
+    simulated, scenario = trial(method, peeking=peeking, rare=rare), Scenario("given", "v2", effects)
     found = Counter(simulated.run(scenario, rng).decision for _ in range(runs))
     return [found[Ruling.SHIP], found[Ruling.ROLL_BACK]]
 
 
-def _study(method: str, seed: int, title: str, effects: Mapping[str, float], *claims: Claim) -> Study:
-    count = partial(verdicts, method=method, effects=effects)
+def _study(
+    method: str, seed: int, title: str, effects: Mapping[str, float], *claims: Claim, rare: bool = False
+) -> Study:
+    count = partial(verdicts, method=method, effects=effects, rare=rare)
     return Study(f"{title}, `{method}`", seed, *RUNS[method], count, claims, at_once=50)
 
 
@@ -128,6 +138,24 @@ STUDIES = (
                 {"conversion": 2 * EFFECT, "errors": MARGIN},
                 at_most("the arm is shipped", 0.025),
                 at_most("it is rolled back", 0.025),
+            ),
+            _study(
+                method,
+                50_040 + number,
+                "A/A, outcomes of one unit in 200, one in ten treated",
+                {},
+                at_most("the arm is shipped", 0.025),
+                at_most("it is rolled back", 0.025),
+                rare=True,
+            ),
+            _study(
+                method,
+                50_050 + number,
+                "Of these five times as many, and harm as large as the margin",
+                {"conversion": 4 * RARE, "errors": RARE},
+                at_most("the arm is shipped", 0.025),
+                at_most("it is rolled back", 0.04),
+                rare=True,
             ),
         )
     ),
