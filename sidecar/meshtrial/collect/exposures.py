@@ -81,7 +81,7 @@ def _span(item: object, key: PseudonymKey, received_ns: int) -> Span:
             plan=exposure.plan,
             unit=pseudonym_of(exposure.unit, key),
             unit_kind=exposure.unit.kind,
-            time_ns=nanoseconds(exposure.time, received_ns),
+            time_ns=nanoseconds(exposure.time, received_ns, imported=True),
             cohort=None if exposure.cohort is msgspec.UNSET else exposure.cohort,
             group=None if group is msgspec.UNSET else (pseudonym_of(group, key, ".group"), group.kind),
             strata=exposure.strata,

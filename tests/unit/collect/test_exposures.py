@@ -92,7 +92,7 @@ def test_the_same_exposure_has_the_same_ids_and_another_has_not() -> None:
     same = [span_of(), span_of(time=AT / 1e9), span_of(plan="e" * 64), span_of(strata={"x-a": "b"})]
     others = [
         span_of(arm="v1"),
-        span_of(time=1),
+        span_of(time=AT / 1e9 + 1),
         span_of(experiment="other"),
         span_of(phase="f" * 16),
         span_of(unit={"kind": "cookie:sid", "value": "bob"}),
@@ -124,6 +124,12 @@ def test_the_same_exposure_has_the_same_ids_and_another_has_not() -> None:
         ({"strata": {"X-A": "x"}}, ".strata", "a stratum is called as its header, in lower case"),
         ({"strata": {f"x-{n}": "x" for n in range(9)}}, ".strata", "at most 8 strata are recorded"),
         ({"time": NOW + DAY + 1}, ".time", f"{NOW + DAY + 1.0} is more than a day after its receipt"),
+        ({"time": 0}, ".time", "0.0 is before 2000; a number is seconds since 1970"),
+        (
+            {"time": "1999-12-31T23:59:59Z"},
+            ".time",
+            "1999-12-31 23:59:59+00:00 is before 2000; a number is seconds since 1970",
+        ),
         ({"bucket": 7}, "", "Object contains unknown field `bucket`"),
     ],
 )
@@ -135,7 +141,7 @@ def test_what_is_malformed_is_refused_alone(fields: dict[str, object], path: str
 
 
 def test_an_exposure_of_long_ago_is_taken() -> None:
-    assert span_of(time=0).start_time_unix_nano == 0
+    assert span_of(time=946_684_800).start_time_unix_nano == 946_684_800 * 10**9
 
 
 def test_a_body_that_holds_none_is_refused_whole() -> None:
