@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,6 +139,15 @@ def test_what_is_malformed_is_refused_alone(fields: dict[str, object], path: str
 
     assert batch.accepted == 2
     assert [(item.index, item.path, item.error) for item in batch.refused] == [(1, f"$[1]{path}", error)]
+
+
+def test_the_example_of_the_documentation_is_taken() -> None:
+    page = Path(__file__, "../../../../docs/exposures.md").resolve().read_text()
+    body = page.partition("/v1/exposures -d '")[2].partition("'\n")[0]
+
+    batch = to_spans(body.encode(), KEY, NOW * 10**9)
+
+    assert (batch.accepted, batch.refused) == (1, ())
 
 
 def test_an_exposure_of_long_ago_is_taken() -> None:
