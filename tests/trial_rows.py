@@ -53,9 +53,19 @@ class Trial:
         usual = {"Duration": 5_000_000, "Status": 200, "FailedOpen": failed, **({} if failed else decided)}
         self._add("meshtrial.request", unit, second, **{**usual, **other})
 
-    def took(self, plan: str, document: str, second: float, experiment: str = "rank-v2") -> None:
-        """A sidecar took a plan into force."""
+    def took(
+        self,
+        plan: str,
+        document: str,
+        second: float,
+        experiment: str = "rank-v2",
+        *,
+        imported: bool = False,
+    ) -> None:
+        """A sidecar took a plan into force, or an import came with one."""
         attributes = [("meshtrial.experiment.document", document)]
+        if imported:
+            attributes.append(("meshtrial.imported", "true"))
         columns = {"Experiment": experiment, "Plan": plan, "SpanAttributes": attributes}
         self._add("meshtrial.experiment", None, second, **columns)
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCollect
         yield one
 
 
-def imported(running: RunningCollector, file: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
-    plan = file.with_name("plan.yaml")
-    plan.write_text(PLAN)
-    command = [sys.executable, "-m", "meshtrial", "exposure", "import", str(file), "--plan", str(plan)]
+def imported(
+    running: RunningCollector, file: Path, *more: str, plan: str = PLAN, flags: Sequence[str] = FLAGS
+) -> "subprocess.CompletedProcess[str]":
+    path = file.with_name("plan.yaml")
+    path.write_text(plan)
+    command = [sys.executable, "-m", "meshtrial", "exposure", "import", str(file), "--plan", str(path)]
     return subprocess.run(
-        [*command, *FLAGS, "--collector", running.http, *flags],
+        [*command, *flags, "--collector", running.http, *more],
         env={**os.environ, "MESHTRIAL_TOKEN": TOKEN},
         capture_output=True,
         text=True,
@@ -101,7 +103,7 @@ def test_an_exposure_of_any_file_is_a_row_that_is_analysed_as_of_its_own_time(
     ]
     stored = b"".join(path.read_bytes() for path in running.store.rglob("*.j*"))
     assert unit.encode() not in stored
-    assert b"ann" not in stored
+    assert b"ann-" not in stored
 
 
 def test_rows_that_are_no_exposures_are_named_the_rest_is_imported_and_a_second_import_adds_nothing(
@@ -213,3 +215,65 @@ def test_outcomes_of_a_file_count_as_received_when_they_happened_and_others_when
     )
     # What came live first stays as it was: a file does not rewrite what is analysed.
     assert found == [("imported-1", WHEN, True), ("live-1", WHEN, False)]
+
+
+RECORDED = "Plan, Phase, SpanAttributes['meshtrial.experiment.document']"
+PLANS = "SpanName = 'meshtrial.experiment'"
+
+
+def test_an_import_records_its_plan_once_and_only_with_an_exposure(tmp_path: Path) -> None:
+    plan = load(PLAN, "plan.yaml")
+    file = tmp_path / "assigned.csv"
+    file.write_text(f"{HEAD}u1,v9,{WHEN},default,\n")
+    with collector(tmp_path / "store") as running:
+        refused = imported(running, file)
+        assert not list((tmp_path / "store").rglob("*.parquet"))
+        file.write_text(f"{HEAD}u1,v1,{WHEN},default,\nu2,v1,0,gold,\n")
+        done = [imported(running, file, "--json") for _ in range(2)]
+
+        found = rows(running.store, f"{RECORDED}, epoch_ns(Timestamp)", PLANS)
+        exposures = rows(running.store, "count(*)", "SpanName = 'meshtrial.exposure'")
+
+    assert (refused.returncode, exposures) == (2, [(1,)])
+    for one in done:
+        assert json.loads(one.stdout) == {"rows": 2, "acknowledged": 1, "refused": 1, "note": KNOWN}
+        early = "`at` is before 2000: seconds, milliseconds or something else? It is `0`"
+        assert one.stderr.splitlines() == [f"{file}:3: {early}"]
+    [(digest, phase, document, at)] = found
+    assert (digest, phase) == (plan.digest, plan.experiments[0].phase)
+    assert load(document, "recorded").experiments == plan.experiments
+    assert 0 <= time.time_ns() - at < 120 * 10**9
+
+
+def test_a_plan_too_large_to_be_recorded_is_told_and_the_exposures_are_imported(
+    running: RunningCollector, tmp_path: Path
+) -> None:
+    headers = {f"x-{number}": "x" * 1000 for number in range(16)}
+    arms = {f"a{number}": {"weight": 20, "cluster": f"c{number}", "headers": headers} for number in range(5)}
+    large = plan_text({"large": experiment(arms, control="a0")})
+    file = tmp_path / "assigned.csv"
+    file.write_text(f"{HEAD}u1,a1,{WHEN},,\n")
+    flags = ["--experiment", "large", "--unit-column", "user", "--arm-column", "arm", "--time-column", "at"]
+
+    done = imported(running, file, plan=large, flags=flags)
+
+    assert (done.returncode, done.stdout) == (0, f"1 rows: 1 acknowledged, 0 refused; {KNOWN}\n")
+    assert done.stderr.startswith("warning: the plan is not recorded with its exposures, so no report can ")
+    assert done.stderr.endswith(" bytes, of 65,536 at most\n")
+    assert rows(running.store, "Plan", f"{PLANS} AND Experiment = 'large'") == []
+
+
+def test_strata_that_no_column_has_are_told_and_a_second_import_does_not_add_them(
+    running: RunningCollector, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "stratified")
+    without = [flag for flag in FLAGS if flag not in ("--stratum", "x-country=country")]
+
+    first = imported(running, file, flags=without)
+    second = imported(running, file)
+
+    told = "no column for strata that `rank-v2` lists, which no import can add later"
+    assert first.stderr == f"warning: {told}: --stratum x-country=COLUMN\n"
+    assert (first.returncode, second.returncode, second.stderr) == (0, 0, "")
+    unit = int(PseudonymKey.of(SECRET).pseudonym("header:x-user-id", b"stratified")[:16], 16)
+    assert rows(running.store, "Strata", f"Unit = {unit}") == [(None,)]

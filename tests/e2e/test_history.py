@@ -17,13 +17,13 @@ from plan_texts import RANK
 HALF = RANK.replace("    control: v1", "    ramp: 50%\n    control: v1")
 
 
-def documents(store: Path) -> list[tuple[int, str, str]]:
+def documents(store: Path) -> list[tuple[int, str, str, int]]:
     try:
         with connect(store) as connection:
             rows = DuckDB(connection).rows(documents_query("rank-v2"))
     except NoData:
         return []
-    return [(time, plan, document) for time, plan, document in rows]
+    return [(time, plan, document, imported) for time, plan, document, imported in rows]
 
 
 def test_what_came_into_force_when_can_be_read_from_the_store(tmp_path: Path) -> None:

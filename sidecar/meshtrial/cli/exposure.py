@@ -8,7 +8,7 @@ import typer
 from meshtrial import settings
 from meshtrial.cli.help_text import Command
 from meshtrial.cli.options import option
-from meshtrial.cli.row_import import pairs, run_import, zone_of
+from meshtrial.cli.row_import import pairs, run_import, warn, warn_unrecorded, zone_of
 from meshtrial.collect.file_rows import Format
 
 exposure = typer.Typer(no_args_is_help=True)
@@ -68,13 +68,18 @@ def import_(
           --unit-column user_id --arm-column variant \
           --time-column first_seen
 
-    Phase, digest and the units' kind are those of the plan, so that the report counts them. Rows that are no
-    exposures of it are listed on stderr with their line, the rest goes on, and the exit status is then 2.
+    Phase, digest and the units' kind are those of the plan, so that the report counts them, and the plan is
+    recorded with them. Rows that are no exposures of it are listed on stderr with their line, the rest goes
+    on, and the exit status is then 2.
     After an interruption, run it again. Needs the outcome token (MESHTRIAL_TOKEN or --token-file).
     """
+    import json
+    from datetime import UTC, datetime
+
     from meshtrial.cli.plan_file import chosen_experiment, read_plan
     from meshtrial.collect.importing import EXPOSURES
-    from meshtrial.collect.row_exposures import Place, exposure_columns
+    from meshtrial.collect.row_exposures import Place, exposure_columns, plan_item, strata_left_out
+    from meshtrial.record.experiment import LARGEST_DOCUMENT
 
     place = Place(
         unit=unit_column,
@@ -86,5 +91,14 @@ def import_(
         zone=zone_of(timezone),
     )
     found = read_plan(plan)
-    columns = exposure_columns(chosen_experiment(plan, found, experiment), found.digest, place, phase)
-    run_import(file, form, columns, EXPOSURES, collector, token_file, as_json=as_json)
+    chosen = chosen_experiment(plan, found, experiment)
+    columns = exposure_columns(chosen, found.digest, place, phase)
+    if left_out := strata_left_out(chosen, place):
+        flags = " ".join(f"--stratum {name}=COLUMN" for name in left_out)
+        warn(f"no column for strata that `{chosen.id}` lists, which no import can add later: {flags}")
+    item = plan_item(found, chosen, datetime.now(UTC))
+    if (size := len(item["document"].encode())) > LARGEST_DOCUMENT:
+        warn_unrecorded(f"its document has {size:,} bytes, of {LARGEST_DOCUMENT:,} at most")
+        item = {}
+    recorded = json.dumps(item).encode() if item else None
+    run_import(file, form, columns, EXPOSURES, collector, token_file, as_json=as_json, plan=recorded)

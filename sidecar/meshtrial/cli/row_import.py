@@ -27,8 +27,19 @@ def run_import(
     token_file: Path | None,
     *,
     as_json: bool,
+    plan: bytes | None = None,
 ) -> None:
     """Send a file's rows and say what became of them; refused rows stand on stderr, and end it with status 2.
+
+    Args:
+        file: Of rows.
+        form: Its format, None for what its name says.
+        columns: Where it has what.
+        kind: What the rows are.
+        collector: Its URL.
+        token_file: Holds the token.
+        as_json: How to say it.
+        plan: An item that follows the rows once one of them is on disk: by which plan they were imported.
 
     Raises:
         SettingError: The file cannot be read as it should be, or the collector takes nothing.
@@ -54,6 +65,9 @@ def run_import(
         task = progress.add_task(file.name, total=1.0)
         watcher = Watcher(refused, lambda share: progress.update(task, completed=share))
         counts = import_file(file, form or format_of(file), columns, door, watcher)
+        not_recorded = door.send([plan]) if plan is not None and counts.acknowledged else {}
+    for rule in not_recorded.values():
+        warn_unrecorded(f"the collector refuses it: {rule}")
     if as_json:
         typer.echo(json.dumps({**asdict(counts), "note": _KNOWN}))
     else:
@@ -61,6 +75,19 @@ def run_import(
         typer.echo(f"{counts.rows:,} rows: {taken}; {_KNOWN}")
     if counts.refused:
         raise typer.Exit(2)
+
+
+def warn(text: str) -> None:
+    """One line on stderr; the import goes on."""
+    typer.echo(f"warning: {text}", err=True)
+
+
+def warn_unrecorded(why: str) -> None:
+    """Say that the store does not get to know a plan, and what that means."""
+    warn(
+        f"the plan is not recorded with its exposures, so no report can list how its rule is amended later, "
+        f"nor combine its phase with a later one: {why}"
+    )
 
 
 def pairs(flag: str, example: str, texts: list[str] | None) -> tuple[tuple[str, str], ...]:

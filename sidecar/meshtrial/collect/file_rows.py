@@ -5,6 +5,7 @@ Stage: **file_rows** -> row_cells -> row_outcomes or row_exposures -> importing 
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TextIO
@@ -15,6 +16,8 @@ from meshtrial.errors import SettingError
 
 LARGEST_LINE: Final = 2**20
 """Bytes of one line of JSON: what is longer is refused and skipped."""
+_LARGE: Final = msgspec.json.Decoder(float_hook=Decimal)
+"""For a line of which a number is beyond 64 bits' floats, such as 1e400: who reads its cell says so."""
 _BATCH: Final = 8192
 """Rows of Parquet in memory at a time."""
 
@@ -124,7 +127,9 @@ def _json_lines(file: BinaryIO, size: int, columns: Sequence[str]) -> Iterator[R
             continue
         else:
             try:
-                row = msgspec.json.decode(raw)
+                row = _decoded(raw)
+            except (msgspec.ValidationError, ArithmeticError):
+                row, flaw = None, "it has a number that is too large to be read"
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 row, flaw = None, f"it is not JSON: {error}"
             if isinstance(row, dict):
@@ -132,6 +137,13 @@ def _json_lines(file: BinaryIO, size: int, columns: Sequence[str]) -> Iterator[R
             else:
                 flaw = flaw or "it is no JSON object"
         yield Row(line, known, file.tell() / size, flaw)
+
+
+def _decoded(raw: bytes) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError:  # of a number: else any JSON will do
+        return _LARGE.decode(raw)
 
 
 def _parquet(file: BinaryIO, path: Path, columns: Sequence[str]) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from meshtrial.collect.row_cells import EARLIEST
 from meshtrial.errors import Refused
 from meshtrial.plan.cursor import NAME
 from meshtrial.plan.problems import printable
@@ -30,6 +31,7 @@ LARGEST_UNIT: Final = 1024
 _SHOWN_LENGTH: Final = 200
 """Characters of a path or an error: both may repeat what the client sent."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST_IMPORTED: Final = (EARLIEST - _EPOCH) // timedelta(microseconds=1) * 1000
 _LARGEST_TIME: Final = 2**63 - 1
 """ns since 1970: what a stored time can hold, up to the year 2262."""
 _HALF_A_PAIR: Final = "half of a surrogate pair is no character"
@@ -162,11 +164,11 @@ def encoded(text: str, path: str) -> bytes:
         raise Flaw(path, _HALF_A_PAIR) from error
 
 
-def nanoseconds(time: datetime | float, received_ns: int) -> int:
+def nanoseconds(time: datetime | float, received_ns: int, *, imported: bool = False) -> int:
     """Since 1970.
 
     Raises:
-        Flaw: Before 1970, after 2262, or more than a day after its receipt.
+        Flaw: Before 1970, after 2262, or more than a day after its receipt; imported, before 2000.
     """
     if isinstance(time, datetime):
         ns = (time - _EPOCH) // timedelta(microseconds=1) * 1000
@@ -174,6 +176,8 @@ def nanoseconds(time: datetime | float, received_ns: int) -> int:
         ns = int(time) * 10**9 + round(math.fmod(time, 1.0) * 1e9) if math.isfinite(time) else -1
     if not 0 <= ns <= _LARGEST_TIME:
         raise Flaw(".time", f"{time} is not in 1970 to 2262; a number is seconds since 1970")
+    if imported and ns < _EARLIEST_IMPORTED:
+        raise Flaw(".time", f"{time} is before 2000; a number is seconds since 1970")
     if ns > received_ns + LATEST:
         raise Flaw(".time", f"{time} is more than a day after its receipt")
     return ns

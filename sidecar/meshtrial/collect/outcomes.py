@@ -66,7 +66,7 @@ def to_spans(body: bytes, key: PseudonymKey, received_ns: int, *, imported: bool
 def _span(item: object, key: PseudonymKey, received_ns: int, *, imported: bool) -> Span:
     outcome = converted(item, Outcome)
     pseudonym = pseudonym_of(outcome.unit, key)
-    at = nanoseconds(outcome.time, received_ns)
+    at = nanoseconds(outcome.time, received_ns, imported=imported)
     for field, value in outcome.values.items():
         if not abs(value) <= LARGEST_VALUE:
             raise Flaw(f".values.{field}", f"{value} is no number within {LARGEST_VALUE:g}")

@@ -4,13 +4,14 @@ Stage: file_rows -> row_cells -> **row_exposures** -> importing -> the collector
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import tzinfo
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from meshtrial.collect.row_cells import RowFlaw, text_cell, time_cell
 from meshtrial.errors import SettingError
-from meshtrial.plan.model import Experiment
+from meshtrial.plan.excerpt import excerpt
+from meshtrial.plan.model import Experiment, Mode, Plan
 from meshtrial.plan.problems import listed, printable
 
 _SHOWN: Final = 60
@@ -124,6 +125,32 @@ def exposure_columns(experiment: Experiment, digest: str, place: Place, phase: s
         cohorts=cohorts,
         place=place,
     )
+
+
+def plan_item(plan: Plan, experiment: Experiment, now: datetime) -> dict[str, Any]:
+    """What follows the exposures, so that the store knows their allocation and, once it is amended, the rule.
+
+    A plan that has paused the experiment meanwhile tells of exposures from before: it is recorded as running.
+
+    Args:
+        plan: By which they are imported.
+        experiment: Of the plan.
+        now: When.
+    """
+    ran = replace(experiment, mode=Mode.RUNNING)
+    return {
+        "experiment": experiment.id,
+        "phase": experiment.phase,
+        "plan": plan.digest,
+        "document": excerpt(plan, ran).canonical,
+        "time": now.isoformat(),
+    }
+
+
+def strata_left_out(experiment: Experiment, place: Place) -> tuple[str, ...]:
+    """Strata that the experiment lists and no column has."""
+    named = {name for name, _ in place.strata}
+    return tuple(source.name for source in experiment.strata if source.name not in named)
 
 
 def _demand(flag: str, given: str | None, why: str, *, wanted: bool) -> None:

@@ -25,14 +25,16 @@ WITH copies AS (
     SELECT filename, file_row_number, row_number() OVER (
         PARTITION BY TraceId, SpanId, SpanName
         ORDER BY coalesce(SpanAttributes['meshtrial.imported'], '') = 'true', ReceivedAt,
-            filename, file_row_number
+            filename = '', filename, file_row_number
     ) AS copy
     FROM rows_as_received WHERE {which} AND hash(SpanId) IN (SELECT h FROM again)
 )
 SELECT filename, file_row_number FROM copies WHERE copy > 1
 """
 """What was imported comes after what was not: its ReceivedAt is its own time, and a file of old outcomes must
-not take the place of what the analysis has counted already."""
+not take the place of what the analysis has counted already. Of two that were imported, at one time then, the
+earlier counts: segments are called by their number, and journals, which have no name, are younger than they.
+"""
 
 
 def find_repeats(database: "duckdb.DuckDBPyConnection", which: str) -> bool:

@@ -59,9 +59,9 @@ Status             uint16                `http.response.status_code`, 0 for a re
 GrpcStatus         uint16                `rpc.grpc.status_code`
 Route              dictionary<string>    `meshtrial.route`, the proxy's name of a route
 FailedOpen         bool                  `meshtrial.failed_open`
-ReceivedAt         timestamp[ns]         when the collector took it; of what a door for imports took
-                                         (`meshtrial.imported`) Timestamp: it is a statement about the past,
-                                         complete as of the import
+ReceivedAt         timestamp[ns]         when the collector took it; of an exposure or outcome that a door for
+                                         imports took (`meshtrial.imported`) Timestamp: it is a statement
+                                         about the past, complete as of the import
 ================== ===================== ==================================================================
 
 A promoted column is null where the attribute is absent or is not what the column holds. Numbers and truth

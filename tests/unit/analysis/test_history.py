@@ -42,9 +42,13 @@ def phase(found: Plan) -> str:
 
 
 def told(
-    *taken: tuple[int, Plan], phases: tuple[tuple[str, int, int], ...] = (), present: Plan = HIGH
+    *taken: tuple[int, Plan],
+    imported: tuple[tuple[int, Plan], ...] = (),
+    phases: tuple[tuple[str, int, int], ...] = (),
+    present: Plan = HIGH,
 ) -> History:
-    rows = [(time, found.digest, document(found)) for time, found in taken]
+    rows = [(time, found.digest, document(found), 0) for time, found in taken]
+    rows += [(time, found.digest, document(found), 1) for time, found in imported]
     return history_of(rows, phases, present.digest, form(present))
 
 
@@ -78,9 +82,9 @@ def test_a_restart_is_no_change_nor_is_what_changed_in_other_experiments_alone()
     found = more.experiment("rank-v2")
     assert found is not None
     rows = [
-        (1, beside.digest, document(beside)),
-        (3, beside.digest, document(beside)),
-        (5, more.digest, excerpt(more, found).canonical),
+        (1, beside.digest, document(beside), 0),
+        (3, beside.digest, document(beside), 0),
+        (5, more.digest, excerpt(more, found).canonical, 0),
     ]
 
     history = history_of(rows, [], more.digest, found)
@@ -140,13 +144,70 @@ def test_the_present_phase_needs_no_document_and_was_running_where_it_has_exposu
     )
 
 
+def amended(alpha: float, **keys: Any) -> Plan:
+    return plan(**keys, decision={**experiment()["decision"], "alpha": alpha})  # type: ignore[dict-item]
+
+
+RAMP = ((phase(LOW), 7, 19), (phase(HIGH), 20, 99))
+
+
+def test_the_phases_of_imports_are_from_their_first_exposures_in_whatever_order_they_came() -> None:
+    in_order = told(imported=((1000, LOW), (2000, HIGH)), phases=RAMP)
+    backwards = told(imported=((1000, HIGH), (2000, LOW)), phases=RAMP)
+
+    assert in_order == backwards
+    assert stretches(in_order) == [(LOW.digest, 7, 20), (HIGH.digest, 20, FOREVER)]
+    assert in_order.unknown == ()
+
+
+def test_a_rule_that_an_import_amended_came_with_that_import() -> None:
+    other = amended(0.1, ramp="50%")
+
+    history = told(imported=((1000, LOW), (2000, HIGH), (3000, other)), phases=RAMP, present=other)
+
+    assert stretches(history) == [(LOW.digest, 7, 20), (HIGH.digest, 20, 3000), (other.digest, 3000, FOREVER)]
+
+
+def test_no_import_brings_back_a_phase_that_another_followed_nor_a_form_that_is_known() -> None:
+    live = ((5, LOW), (18, HIGH))
+
+    history = told(*live, imported=((3000, LOW), (4000, amended(0.1, ramp="10%"))), phases=RAMP)
+
+    assert history == told(*live, phases=RAMP)
+
+
+def test_an_import_of_what_came_before_an_amendment_is_no_second_amendment() -> None:
+    live = ((18, HIGH), (50, amended(0.1, ramp="50%")))
+
+    history = told(*live, imported=((3000, HIGH),), phases=RAMP[1:])
+
+    assert history == told(*live, phases=RAMP[1:])
+
+
+def test_an_import_does_not_start_what_is_paused() -> None:
+    killed = plan(ramp="50%", killed=True)
+
+    history = told((18, HIGH), (50, killed), imported=((60, amended(0.1, ramp="50%")),), phases=RAMP[1:])
+
+    assert [entry.experiment.mode for entry in history.entries] == [
+        Mode.RUNNING,
+        form(killed).mode,
+        form(killed).mode,
+    ]
+
+
 def test_documents_that_cannot_be_read_are_counted_and_their_phases_unknown() -> None:
     newer = document(LOW).replace("meshtrial/v1", "meshtrial/v9")
-    rows = [(1, "a", newer), (2, "a", newer), (3, "b", "no plan"), (9, HIGH.digest, document(HIGH))]
+    rows = [
+        (1, "a", newer, 0),
+        (2, "a", newer, 1),
+        (3, "b", "no plan", 0),
+        (9, HIGH.digest, document(HIGH), 0),
+    ]
     other = document(plan_of({"other": experiment()}))
 
     history = history_of(
-        [*rows, (4, "c", other)],
+        [*rows, (4, "c", other, 0)],
         [(phase(LOW), 1, 9), (phase(HIGH), 10, 99)],
         HIGH.digest,
         form(HIGH),
@@ -161,6 +222,7 @@ def test_documents_and_the_phases_times_are_found() -> None:
     trial = Trial(phase(HIGH), HIGH.digest)
     for second, found in ((0, LOW), (100, HIGH)):
         trial.took(found.digest, document(found), second)
+    trial.took(LOW.digest, document(LOW), 200, imported=True)
     trial.took("x", "another's", 5, experiment="other")
     trial.expose(1, "v1", 10, phase=phase(LOW), Reason="split")
     trial.expose(1, "v1", 90, phase=phase(LOW), exposed=False, Reason="disabled")
@@ -174,8 +236,9 @@ def test_documents_and_the_phases_times_are_found() -> None:
     phases = sorted(read_tallies(engine, units.Trial(HIGH.experiments[0], HOUR), nanoseconds(600)).phases())
 
     assert documents == [
-        (nanoseconds(0), LOW.digest, document(LOW)),
-        (nanoseconds(100), HIGH.digest, document(HIGH)),
+        (nanoseconds(0), LOW.digest, document(LOW), 0),
+        (nanoseconds(100), HIGH.digest, document(HIGH), 0),
+        (nanoseconds(200), LOW.digest, document(LOW), 1),
     ]
     assert phases == sorted(
         [

@@ -18,7 +18,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MESHTRIAL_TOKEN", "secret")
     monkeypatch.setattr(importing, "PAUSES", ())
     path = tmp_path / "visits.csv"
-    path.write_text("user,at\nann,1\n")
+    path.write_text("user,at\nann,1772366400\n")
     return path
 
 

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,18 @@ def test_a_malformed_line_of_json_is_refused_and_the_rest_is_read(path: Path) ->
     for place in (0, 2, 4):
         assert str(found[place][1]).startswith("it is not JSON: ")
     assert found[5] == (6, {"user": "u6"})
+
+
+def test_a_number_of_json_that_no_float_holds_is_left_to_who_reads_its_cell(path: Path) -> None:
+    huge = b"1e99999999999999999999"
+    content = b'{"n": 1e400, "m": 0.5}\n{"n": ' + huge + b'}\n{"n": ' + b"1" * 5000 + b'}\n{"n": 2}\n'
+
+    assert told(rows(path, content, Format.JSONL, "n", "m")) == [
+        (1, {"n": Decimal("1e400"), "m": Decimal("0.5")}),
+        (2, "it has a number that is too large to be read"),
+        (3, "it has a number that is too large to be read"),
+        (4, {"n": 2, "m": None}),
+    ]
 
 
 def test_parquet_has_its_columns_and_rows_by_number(path: Path) -> None:

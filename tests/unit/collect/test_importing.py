@@ -18,6 +18,7 @@ from meshtrial.errors import SettingError
 
 COLUMNS = Columns(unit="user", unit_kind="request", time="at", name="purchase")
 ROWS = 10
+START = 1_772_366_400
 
 
 class FakeDoor:
@@ -78,7 +79,7 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDoor]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     file = tmp_path / "orders.csv"
-    file.write_text("user,at,id\n" + "".join(f"u{n},{n},{n}\n" for n in range(ROWS)))
+    file.write_text("user,at,id\n" + "".join(f"u{n},{START + n},{n}\n" for n in range(ROWS)))
     return file
 
 
@@ -109,7 +110,7 @@ def test_batches_stay_within_their_bytes(path: Path, door: FakeDoor, monkeypatch
 
 
 def test_equal_rows_are_told_apart_by_their_occurrence(path: Path, door: FakeDoor) -> None:
-    path.write_text("user,at,note\nu1,5,x\nu2,5,x\nu1,1970-01-01T00:00:05Z,y\nu1,5.0,x\n")
+    path.write_text(f"user,at,note\nu1,{START},x\nu2,{START},x\nu1,2026-03-01T12:00:00Z,y\nu1,{START}.0,x\n")
 
     run(path, door)
 
@@ -125,7 +126,7 @@ def test_with_an_id_column_rows_have_no_occurrence(path: Path, door: FakeDoor) -
 
 
 def test_rows_that_are_refused_here_or_there_are_named_by_their_line(path: Path, door: FakeDoor) -> None:
-    path.write_text("user,at\nu1,1\nu2,never\n\nu3,3\nu4\nbad,5\n")
+    path.write_text(f"user,at\nu1,{START}\nu2,never\n\nu3,{START}\nu4\nbad,{START}\n")
     door.refuse = {"bad": "a rule", "u1": "another"}
 
     counts, refused = run(path, door)
@@ -152,7 +153,7 @@ def test_after_an_interruption_it_goes_on_behind_what_was_acknowledged(path: Pat
 
 
 def test_equal_rows_keep_their_number_when_an_import_goes_on(path: Path, door: FakeDoor) -> None:
-    path.write_text("user,at\n" + "u,1\n" * 7)
+    path.write_text("user,at\n" + f"u,{START}\n" * 7)
     door.statuses = [200, 200, 503, 503, 503]
     with pytest.raises(SettingError):
         run(path, door)
@@ -174,7 +175,7 @@ def test_what_was_changed_meanwhile_is_sent_from_its_beginning(
     columns = COLUMNS
     match changed:
         case "file":
-            path.write_text(path.read_text() + "u10,10,10\n")
+            path.write_text(path.read_text() + "u10,1772366410,10\n")
         case "columns":
             columns = Columns(unit="user", unit_kind="request", time="at", name="refund")
         case _:

@@ -153,6 +153,15 @@ def test_times_are_rfc_3339_or_seconds_since_1970(time: object, ns: int) -> None
     assert ns == span.start_time_unix_nano
 
 
+def test_of_a_file_an_outcome_before_2000_is_refused_and_any_other_is_not() -> None:
+    early = json.dumps(changed(time=0)).encode()
+
+    [refused] = to_spans(early, KEY, NOW, imported=True).refused
+
+    assert (refused.path, refused.error) == ("$.time", "0.0 is before 2000; a number is seconds since 1970")
+    assert to_spans(early, KEY, NOW).accepted == 1
+
+
 WORD = "a name begins with a lower-case letter; letters, digits, `_`, `.`, `-` follow, 64 in all"
 KIND = (
     "a unit's kind is `request`, or `header:`, `cookie:` or `query:` with its name (a header's in lower "

@@ -1,15 +1,23 @@
 """A file's rows, held against a plan."""
 
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from meshtrial.collect.row_cells import RowFlaw
-from meshtrial.collect.row_exposures import ExposureColumns, Place, exposure_columns
+from meshtrial.collect.row_exposures import (
+    ExposureColumns,
+    Place,
+    exposure_columns,
+    plan_item,
+    strata_left_out,
+)
 from meshtrial.errors import SettingError
-from plan_values import ARMS, experiment, plan_of
+from meshtrial.plan.load import load
+from meshtrial.plan.model import Mode
+from plan_values import ARMS, experiment, on, plan_of
 
 PLACE = Place(unit="user", arm="variant", time="at")
 ROW = {"user": "ann", "variant": "v2", "at": "2026-03-01T12:00:00Z"}
@@ -64,6 +72,32 @@ def test_cohorts_groups_and_strata_come_from_their_columns() -> None:
     assert groups.item({**ROW, "shop": "s1"})["group"] == {"kind": "header:x-shop", "value": "s1"}
     assert strata.item({**ROW, "country": "IN"})["strata"] == {"x-country": "IN"}
     assert "strata" not in strata.item({**ROW, "country": None})
+
+
+def test_the_plan_that_follows_them_is_the_experiments_part_of_it_as_it_ran() -> None:
+    plan = plan_of({"rank-v2": on("/a/", paused=True), "other": on("/b/")})
+    chosen = plan.experiment("rank-v2")
+    assert chosen is not None
+
+    item = plan_item(plan, chosen, datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+    recorded = load(item.pop("document"), "recorded").experiments
+    assert recorded == (replace(chosen, mode=Mode.RUNNING),)
+    assert recorded[0].phase == chosen.phase
+    assert item == {
+        "experiment": "rank-v2",
+        "phase": chosen.phase,
+        "plan": plan.digest,
+        "time": "2026-03-01T12:00:00+00:00",
+    }
+
+
+def test_strata_without_a_column_are_told() -> None:
+    listed = plan_of({"rank-v2": experiment(strata=["x-a", "x-b"])}).experiments[0]
+
+    assert strata_left_out(listed, PLACE) == ("x-a", "x-b")
+    assert strata_left_out(listed, replace(PLACE, strata=(("x-b", "b"),))) == ("x-a",)
+    assert strata_left_out(PLAN.experiments[0], PLACE) == ()
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_without_an_id_column_there_is_no_id_and_a_column_may_have_the_name() ->
         (1772366400123, "2026-03-01T12:00:00.123000Z"),
         (1772366400.25, "2026-03-01T12:00:00.250000Z"),
         (Decimal("1772366400.000001"), "2026-03-01T12:00:00.000001Z"),
-        (0, "1970-01-01T00:00:00.000000Z"),
+        (946_684_800, "2000-01-01T00:00:00.000000Z"),
         (datetime(2026, 3, 1, 12, tzinfo=UTC), "2026-03-01T12:00:00.000000Z"),
         (datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=2))), "2026-03-01T10:00:00.000000Z"),
     ],
@@ -91,6 +91,7 @@ def test_times_without_an_offset_are_those_of_the_time_zone(written: object, tim
 
 
 SEVERAL = "`at` must be a time such as 2026-03-01T12:00:00Z, or seconds or milliseconds since 1970, not "
+EARLY = "`at` is before 2000: seconds, milliseconds or something else? It is "
 
 
 @pytest.mark.parametrize(
@@ -107,10 +108,16 @@ SEVERAL = "`at` must be a time such as 2026-03-01T12:00:00Z, or seconds or milli
             "2026-03-01 12:00:00",
             "`at` has no offset from UTC: 2026-03-01 12:00:00; say with --timezone where it was written",
         ),
-        ("-1", "`at` is neither seconds nor milliseconds since 1970: -1"),
-        ("1772366400123456", "`at` is neither seconds nor milliseconds since 1970: 1772366400123456"),
-        (math.nan, "`at` is neither seconds nor milliseconds since 1970: NaN"),
-        (True, "`at` must be a time, not `True`"),
+        ("-1", "`at` is neither seconds nor milliseconds since 1970: `-1`"),
+        ("1772366400123456", "`at` is neither seconds nor milliseconds since 1970: `1772366400123456`"),
+        ("1e400", "`at` is neither seconds nor milliseconds since 1970: `1e400`"),
+        (math.nan, "`at` is neither seconds nor milliseconds since 1970: `nan`"),
+        (0, EARLY + "`0`"),
+        ("0", EARLY + "`0`"),
+        ("20513", EARLY + "`20513`"),  # days
+        ("1999-12-31T23:59:59.999999Z", EARLY + "`1999-12-31T23:59:59.999999Z`"),
+        (datetime(1970, 1, 1, tzinfo=UTC), EARLY + "`1970-01-01 00:00:00+00:00`"),
+        (True, "`at` must be a time, not `true`"),
         (date(2026, 3, 1), "`at` must be a time, not `2026-03-01`"),
     ],
 )
@@ -143,6 +150,14 @@ def test_what_is_no_number_is_refused(written: object) -> None:
     assert flaw(total=written).startswith("`total` must be a number, not `")
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("1e400", "1e400"), (" -1e400", " -1e400"), (True, "true"), ([True], "[true]"), (math.inf, "inf")],
+)
+def test_what_is_no_number_is_shown_as_it_was_written(written: object, shown: str) -> None:
+    assert flaw(total=written) == f"`total` must be a number, not `{shown}`"
+
+
 @pytest.mark.parametrize(("written", "unit"), [("u1", "u1"), (7, "7"), (b"u1", "u1"), (" u1", " u1")])
 def test_units_are_text_as_it_stands_or_whole_numbers(written: object, unit: str) -> None:
     assert read(user=written)["unit"]["value"] == unit
@@ -157,7 +172,7 @@ def test_units_are_text_as_it_stands_or_whole_numbers(written: object, unit: str
         (b"\xff", "`user` is not UTF-8"),
         ("\udcff", "`user` is not UTF-8"),
         (1.0, "`user` must be text or a whole number, not `1.0`"),
-        (True, "`user` must be text or a whole number, not `True`"),
+        (True, "`user` must be text or a whole number, not `true`"),
     ],
 )
 def test_what_is_no_unit_is_refused(written: object, rule: str) -> None:

@@ -175,6 +175,19 @@ def test_an_imported_copy_counts_only_where_there_is_no_other(tmp_path: Path, ro
     assert sorted(select(store, VERSIONS)) == [("alone",), ("second",)]
 
 
+@pytest.mark.parametrize("rolled", [0, 1, 2, 3])
+def test_of_two_imports_of_one_span_the_earlier_counts(tmp_path: Path, rolled: int) -> None:
+    times = {"name": "meshtrial.exposure", "start_time_unix_nano": 5}
+    copies = [version(name, **times) for name in ("first", "second", "third")]
+    for span in copies:
+        span["attributes"]["meshtrial.imported"] = True
+    journals = [[(10 + n, trace_request(span))] for n, span in enumerate(copies)]
+
+    store = make_store(tmp_path, *journals, rolled=rolled)
+
+    assert select(store, VERSIONS) == [("first",)]
+
+
 def test_of_copies_received_at_once_one_is_left(tmp_path: Path) -> None:
     store = make_store(tmp_path, [(1, trace_request(version("a"), version("b")))])
 
