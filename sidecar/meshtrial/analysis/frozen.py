@@ -11,6 +11,7 @@ and what they add now is added. Nothing is assumed of the order in which rows co
 
 import hashlib
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -104,7 +105,7 @@ def _is_gain(trial: Trial, reading: Reading) -> bool:
     experiment = trial.experiment
     by_unit = experiment.unit.group_kind is None and experiment.unit.switchback is None
     told = all(metric.kind is not MetricKind.QUANTILE for metric in experiment.decision.metrics())
-    return by_unit and told and rows_of(reading.segments) >= LEAST
+    return by_unit and told and any(rows >= LEAST for rows in accumulate(map(rows_in, reading.segments)))
 
 
 class Frozen:
@@ -171,9 +172,9 @@ class Frozen:
         return (base, memory.words) if holds else (None, nothing)
 
     def _rows_but(self, old: Sequence[Segment]) -> int:
-        return int(self._reading.journal.num_rows) + rows_of(
-            [segment for segment in self._reading.segments if segment not in set(old)]
-        )
+        known = set(old)
+        new = [segment for segment in self._reading.segments if segment not in known]
+        return int(self._reading.journal.num_rows) + sum(map(rows_in, new))
 
     def _repeats(self, segments: Sequence[Segment]) -> str:
         """Digest of the rows of these that are left out."""
@@ -213,7 +214,7 @@ class Frozen:
         base = Base(
             now=self._now,
             segments=[segment.mark for segment in self._reading.segments],
-            rows=rows_of(self._reading.segments),
+            rows=sum(map(rows_in, self._reading.segments)),
             repeats=self._repeats(self._reading.segments),
             eligible=self._eligible,
             exposures=tallies.exposures,
@@ -306,6 +307,6 @@ def _are_due(trial: Trial, tallies: Tallies) -> bool:
 _BOTH: Final = "CREATE VIEW otel_traces AS SELECT * FROM new_spans UNION ALL BY NAME SELECT * FROM old_rows"
 
 
-def rows_of(segments: Sequence[Segment]) -> int:
-    """How many they have, by their footers."""
-    return sum(int(pq.read_metadata(segment.path).num_rows) for segment in segments)
+def rows_in(segment: Segment) -> int:
+    """How many it has, by its footer."""
+    return int(pq.read_metadata(segment.path).num_rows)
