@@ -233,12 +233,12 @@ class Frozen:
         self._closed = None
         return base
 
-    def _units_of(self, engine: DuckDB) -> Words:
+    def _units_of(self, part: DuckDB) -> Words:
         """Units with a row that they are counted by, in order."""
         experiment = self._trial.experiment
         wanted = [Events(outcome, None) for outcome in kinds_of(self._trial).names]
         return np.sort(
-            engine.numbers(f"""
+            part.numbers(f"""
 SELECT DISTINCT e.Unit FROM spans e WHERE e.Unit IS NOT NULL AND (
   e.SpanName = 'meshtrial.exposure' AND e.Experiment = {quoted(experiment.id)}
   OR {events_of(self._trial, wanted)}
@@ -272,11 +272,11 @@ SELECT DISTINCT e.Unit FROM spans e WHERE e.Unit IS NOT NULL AND (
 
     def _added(self, database: "duckdb.DuckDBPyConnection", tallies: Tallies, scale: Scale) -> Aggregates:
         """What the units of a few rows add up to."""
-        engine = DuckDB(database)
-        keep_tables(engine, self._trial, self._eligible)
-        if engine.rows(f"SELECT 1 FROM kept_units WHERE First <= {scale.settled} LIMIT 1"):
+        part = DuckDB(database)
+        keep_tables(part, self._trial, self._eligible)
+        if part.rows(f"SELECT 1 FROM kept_units WHERE First <= {scale.settled} LIMIT 1"):
             raise Unsettled
-        return aggregate(engine, self._trial, tallies, scale)
+        return aggregate(part, self._trial, tallies, scale)
 
     def _rows_of(self, segments: Sequence[Segment], units: Words) -> pa.Table:
         """All rows of some units; of the files that have any."""
