@@ -53,11 +53,11 @@ def plan(metrics: int) -> Plan:
 def meshtrial(store: Path, metrics: int) -> dict[str, float]:
     """The whole report, health and all."""
     from meshtrial.analysis.report import make_report
-    from meshtrial.store.read import connect
+    from meshtrial.store.read import open_reading
 
     compiled = plan(metrics)
-    with connect(store, exposures_once=False) as connection:
-        report = make_report(connection, compiled, compiled.experiments[0], time.time_ns())
+    with open_reading(store, exposures_once=False) as reading:
+        report = make_report(reading, compiled, compiled.experiments[0], time.time_ns())
     effects = {metric.metric: metric.comparisons[0].effect for metric in report.metrics}
     return {name: effect for name, effect in effects.items() if effect is not None}
 

@@ -36,21 +36,29 @@ from meshtrial.plan.inference import Boundary, Metric, Primary
 from meshtrial.plan.model import Arm, Experiment, Plan
 from meshtrial.stats.contrast import Contrast
 from meshtrial.store.engine import DuckDB
+from meshtrial.store.read import Reading
 
 
 def make_report(
-    connection: duckdb.DuckDBPyConnection, plan: Plan, experiment: Experiment, now: int, *, peek: bool = False
+    store: Reading | duckdb.DuckDBPyConnection,
+    plan: Plan,
+    experiment: Experiment,
+    now: int,
+    *,
+    peek: bool = False,
 ) -> Report:
     """Judge one experiment from a store.
 
     Args:
-        connection: Has the view `otel_traces`.
+        store: Its reading: what an earlier report remembered of it is not read again. Or a database that has
+            the view `otel_traces`, of which all is read.
         plan: The plan in force.
         experiment: One of its experiments.
         now: Nanoseconds since 1970.
         peek: Show estimates that the method withholds; the verdict does not change.
     """
-    return report_of(analyse(DuckDB(connection), plan, experiment, now, peek=peek), now)
+    source = store if isinstance(store, Reading) else DuckDB(store)
+    return report_of(analyse(source, plan, experiment, now, peek=peek), now)
 
 
 def report_of(analysis: Analysis, now: int) -> Report:
@@ -156,7 +164,8 @@ def _arm(arm: Arm, analysis: Analysis) -> ArmPart:
                 found[key.arm] = found.get(key.arm, 0) + number
         return found
 
-    exposed = {key: n for key, n in analysis.gathered.exposed.items() if key.phase in analysis.phases}
+    phases = analysis.phases
+    exposed = {key: n for key, n in analysis.gathered.exposed.items() if key.phase in phases}
     parts: list[CohortPart] = []
     expected, whole = 0.0, 0
     for split in experiment.splits:

@@ -5,7 +5,7 @@ rows; and the counts of two parts of a store add up to those of both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from meshtrial.analysis.events import events_needed
@@ -45,6 +45,15 @@ class Exposures(NamedTuple):
     latest: int | None
     """When the latest was received, nanoseconds since 1970."""
 
+    def plus(self, other: "Exposures") -> "Exposures":
+        """These and others that are alike."""
+        return self._replace(
+            rows=self.rows + other.rows,
+            first=min((time for time in (self.first, other.first) if time is not None), default=None),
+            last=max((time for time in (self.last, other.last) if time is not None), default=None),
+            latest=max((time for time in (self.latest, other.latest) if time is not None), default=None),
+        )
+
 
 class Outcomes(NamedTuple):
     """Outcomes that are alike; of names that no metric asks for only the first two columns are told apart."""
@@ -63,6 +72,11 @@ class Outcomes(NamedTuple):
     lacking: tuple[int, ...]
     """How many lack each of `Tallies.summed`."""
 
+    def plus(self, other: "Outcomes") -> "Outcomes":
+        """These and others that are alike."""
+        lacking = (one + more for one, more in zip(self.lacking, other.lacking, strict=True))
+        return self._replace(rows=self.rows + other.rows, lacking=tuple(lacking))
+
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
@@ -75,6 +89,18 @@ class Tallies:
     outcomes: tuple[Outcomes, ...]
     summed: tuple[Events, ...]
     """What is summed of outcomes."""
+
+    def plus(self, other: "Tallies") -> "Tallies":
+        """Those of both, of which no row is in both."""
+        exposures: dict[Exposures, Exposures] = {}
+        for row in (*self.exposures, *other.exposures):
+            key = row._replace(rows=0, first=None, last=None, latest=None)
+            exposures[key] = row.plus(exposures[key]) if key in exposures else row
+        outcomes: dict[Outcomes, Outcomes] = {}
+        for told in (*self.outcomes, *other.outcomes):
+            same = told._replace(rows=0, lacking=())
+            outcomes[same] = told.plus(outcomes[same]) if same in outcomes else told
+        return replace(self, exposures=tuple(exposures.values()), outcomes=tuple(outcomes.values()))
 
     @property
     def own(self) -> Iterator[Exposures]:
@@ -128,8 +154,7 @@ def read_tallies(engine: Engine, trial: Trial, now: int) -> Tallies:
         trial: The experiment.
         now: Nanoseconds since 1970.
     """
-    needed = events_needed(trial.experiment.decision.metrics())
-    summed = tuple(dict.fromkeys(e for e in needed if e.outcome is not None and e.field is not None))
+    needed, summed = events_needed(trial.experiment.decision.metrics()), summed_of(trial)
     return Tallies(
         trial.experiment.id,
         trial.experiment.unit.kind,
@@ -137,6 +162,12 @@ def read_tallies(engine: Engine, trial: Trial, now: int) -> Tallies:
         tuple(_outcomes(row) for row in engine.rows(outcomes_query(trial, now, needed, summed))),
         summed,
     )
+
+
+def summed_of(trial: Trial) -> tuple[Events, ...]:
+    """What is summed of outcomes."""
+    needed = events_needed(trial.experiment.decision.metrics())
+    return tuple(dict.fromkeys(e for e in needed if e.outcome is not None and e.field is not None))
 
 
 def _exposures(row: Sequence[Any]) -> Exposures:

@@ -8,11 +8,11 @@
 
 from dataclasses import dataclass
 
-from meshtrial.analysis.aggregating import aggregate, keep_events, keep_units, keep_values, scale_of
 from meshtrial.analysis.beside import Beside, beside_of, nothing_beside, shown_until
 from meshtrial.analysis.bounds import Bounds
 from meshtrial.analysis.cells import Clock, Counts, Key, clock_of
 from meshtrial.analysis.eligible import eligible
+from meshtrial.analysis.frozen import counting_of
 from meshtrial.analysis.gathered import Gathered, gathered_of
 from meshtrial.analysis.health import check_health
 from meshtrial.analysis.health_check import Check, Patient
@@ -22,12 +22,12 @@ from meshtrial.analysis.measure import measure
 from meshtrial.analysis.shown import shown_up_to
 from meshtrial.analysis.signs import Signs, read_signs
 from meshtrial.analysis.signs_losses import read_losses
-from meshtrial.analysis.tallies import read_tallies
 from meshtrial.analysis.timeline import Look, Timeline, timeline_of
 from meshtrial.analysis.units import Trial
 from meshtrial.plan.model import Experiment, Plan
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.store.engine import Engine
+from meshtrial.store.read import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,14 @@ class Analysis:
         return frozenset(key.phase for key in self.gathered.analysed) | {self.experiment.phase}
 
 
-def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, peek: bool = False) -> Analysis:
+def analyse(
+    store: Engine | Reading, plan: Plan, experiment: Experiment, now: int, *, peek: bool = False
+) -> Analysis:
     """Judge one experiment from a store.
 
     Args:
-        engine: Has the view `spans`.
+        store: Its reading: what an earlier report remembered of it is not read again. Or an engine that has
+            the view `spans`, of which all is read.
         plan: The plan in force.
         experiment: One of its experiments.
         now: Nanoseconds since 1970.
@@ -68,9 +71,10 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
     rule = experiment.decision
     clock = clock_of(rule.minimum_duration)
     trial = Trial(experiment, clock.period)
-    tallies = read_tallies(engine, trial, now)
+    counting = counting_of(store, plan, trial, now)
+    tallies = counting.tallies()
     history = history_of(
-        engine.rows(documents_query(experiment.id)),
+        counting.engine.rows(documents_query(experiment.id)),
         tallies.phases(),
         plan.digest,
         experiment,
@@ -79,11 +83,8 @@ def analyse(engine: Engine, plan: Plan, experiment: Experiment, now: int, *, pee
     if experiment.unit.group_kind is not None or experiment.unit.switchback is not None:
         # A group may be control's in one phase and an arm's in the next: it is then in neither.
         compared = tuple(row for row in compared if row.phase == experiment.phase)
-    keep_units(engine, trial, compared)
-    keep_events(engine, trial)
-    keep_values(engine, trial)
-    scale = scale_of(engine, trial)
-    aggregates = aggregate(engine, trial, tallies, scale)
+    aggregates, scale = counting.aggregates(tallies, compared)
+    engine = counting.engine
     gathered = gathered_of(trial, aggregates, scale)
     counted = counted_of(history, experiment, gathered.analysed)
     timeline = timeline_of(counted, rule, clock, now)

@@ -38,12 +38,12 @@ def report(
     from meshtrial.analysis.render import render
     from meshtrial.analysis.report import make_report
     from meshtrial.cli.plan_file import chosen_experiment, read_plan
-    from meshtrial.store.read import connect
+    from meshtrial.store.read import open_reading
 
     compiled = read_plan(plan)
     chosen = chosen_experiment(plan, compiled, experiment)
-    with connect(store, exposures_once=False) as connection:
-        made = make_report(connection, compiled, chosen, time.time_ns(), peek=peek)
+    with open_reading(store, exposures_once=False) as reading:
+        made = make_report(reading, compiled, chosen, time.time_ns(), peek=peek)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(made)))
     else:

@@ -14,6 +14,9 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -57,6 +60,11 @@ class DuckDB:
     def rows(self, query: str) -> Sequence[tuple[Any, ...]]:
         """All rows of a query."""
         return self._connection.execute(query).fetchall()
+
+    def numbers(self, query: str) -> npt.NDArray[np.uint64]:
+        """The only column of a query, of whole numbers that are not negative."""
+        [column] = self._connection.execute(query).fetchnumpy().values()
+        return np.asarray(column, np.uint64)
 
     def keep(self, name: str, query: str) -> None:
         """Make a temporary table of a query's rows."""

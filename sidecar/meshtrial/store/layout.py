@@ -7,6 +7,7 @@
     <store>/segments/00000006/otel_traces.parquet  never changed again
     <store>/building/                              segments being written; nothing in it counts
     <store>/forward/                               copies that wait to be passed on, not part of the store
+    <store>/aggregates/                            what reports remember (`store.remembered`); may be deleted
 
 Journal N becomes segment N. The segment is renamed into place before the journal is deleted, so a reader that
 lists the journals first and the segments second finds everything that was there when it began.
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from meshtrial.errors import StoreError, StoreLocked
 from meshtrial.store.schema import TABLE
@@ -29,6 +30,22 @@ FOLDER_MODE: Final = 0o750
 """Of the store and its folders."""
 _NUMBER: Final = "[0-9]" * 8
 """Only exactly eight digits are ours: people leave copies and backups beside."""
+
+
+class Segment(NamedTuple):
+    """A Parquet file as it was found."""
+
+    path: Path
+    number: int
+    size: int
+    """Bytes."""
+    written: int
+    """Nanoseconds since 1970."""
+
+    @property
+    def mark(self) -> tuple[int, int, int]:
+        """What tells it from another: segments never change, so the same are the same content."""
+        return self.number, self.size, self.written
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,16 @@ class Layout:
             sync_folder(self.root)
         except OSError as error:
             raise StoreError(f"the store {self.root} cannot be made: {error.strerror}") from error
+
+
+def found_segment(parquet: Path) -> Segment:
+    """The table of a segment as it is.
+
+    Raises:
+        OSError: It is not there.
+    """
+    status = parquet.stat()
+    return Segment(parquet, int(parquet.parent.name), status.st_size, status.st_mtime_ns)
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,16 +3,18 @@
 Stage: segments and journals -> **otel_traces** -> analysis.
 """
 
-import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
 from meshtrial.errors import NoData, StoreError
-from meshtrial.store.layout import Layout
-from meshtrial.store.repeats import find_repeats
+from meshtrial.store.database import name_rows, name_spans, open_database
+from meshtrial.store.layout import Layout, Segment, found_segment
+from meshtrial.store.remembered import Remembered
+from meshtrial.store.repeats import Repeats
 from meshtrial.store.schema import SCHEMA
 from meshtrial.store.segments import rows_of
 
@@ -57,22 +59,53 @@ def open_snapshot(path: Path) -> Snapshot:
     return Snapshot(tuple(layout.parquet(number) for number in segments), journal)
 
 
-_ROWS: Final = """
-CREATE VIEW rows_as_received AS
-SELECT * FROM segment_rows UNION ALL BY NAME SELECT * FROM journal_rows
-"""
 _COUNTED: Final = "SpanName <> 'meshtrial.exposure'"
-MEMORY: Final = "1536MiB"
-"""What the engine may take; more goes to the disk."""
-_ALL: Final = """
-CREATE VIEW otel_traces AS
-SELECT * EXCLUDE (filename, file_row_number) FROM rows_as_received
-"""
-_WITHOUT_REPEATS: Final = f"{_ALL} ANTI JOIN repeats USING (filename, file_row_number)"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A store opened for reading: what it held at that moment, with each span once."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    """Has the view `otel_traces` of all rows (`meshtrial.store.schema`)."""
+    remembered: Remembered
+    """What earlier readers remembered."""
+    segments: tuple[Segment, ...]
+    """The Parquet files read, oldest first."""
+    journal: pa.Table
+    """Rows that are in no segment yet."""
+    repeats: pa.Table
+    """Rows that are left out, for they are there already: filename, file_row_number."""
+
+    def __enter__(self) -> Self:
+        """Be closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    def part(self, segments: Collection[Segment], *, journal: bool) -> "duckdb.DuckDBPyConnection":
+        """A database of its own with the view `otel_traces` of some of the rows.
+
+        Args:
+            segments: Whose rows.
+            journal: With the rows that are in no segment yet.
+        """
+        database = open_database(self.journal)
+        name_rows(database, "rows_as_received", [segment.path for segment in segments], journal=journal)
+        database.register("repeats", self.repeats)
+        name_spans(database)
+        return database
 
 
 def connect(path: Path, *, exposures_once: bool = True) -> "duckdb.DuckDBPyConnection":
-    """A database in memory; its view `otel_traces` (`meshtrial.store.schema`) is the store as it is now.
+    """A database in memory with a store's view `otel_traces`: arguments and errors as of `open_reading`."""
+    return open_reading(path, exposures_once=exposures_once).connection
+
+
+def open_reading(path: Path, *, exposures_once: bool = True) -> Reading:
+    """Read a store as it is now, into a database in memory.
 
     A span that came more than once, by (TraceId, SpanId, SpanName), is there once: as it was received first,
     and as it was imported only where it came in no other way.
@@ -89,33 +122,15 @@ def connect(path: Path, *, exposures_once: bool = True) -> "duckdb.DuckDBPyConne
     import duckdb  # noqa: PLC0415 - a collector runs without it
 
     snapshot = open_snapshot(path)
-    database = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": tempfile.gettempdir()})
+    database = open_database(snapshot.journal)
+    remembered = Remembered(path)
     try:
-        _make_view(database, snapshot, "true" if exposures_once else _COUNTED)
-    except duckdb.Error as error:
+        segments = tuple(map(found_segment, snapshot.segments))
+        name_rows(database, "rows_as_received", snapshot.segments, journal=True)
+        Repeats(database, segments, "true" if exposures_once else _COUNTED, remembered).find()
+        repeats = database.sql("SELECT * FROM repeats").to_arrow_table()
+        name_spans(database)
+    except (duckdb.Error, OSError) as error:
         database.close()
         raise StoreError(f"the store {path} cannot be read: {error}") from error
-    return database
-
-
-def _make_view(database: "duckdb.DuckDBPyConnection", snapshot: Snapshot, which: str) -> None:
-    database.register("journal_rows", _numbered(snapshot.journal))
-    if snapshot.segments:
-        files = [str(path) for path in snapshot.segments]
-        # By name: a segment of an earlier version lacks the columns that were added since.
-        # There are thousands of segments, and every query asks for the footers of all of them.
-        database.execute("LOAD parquet; SET parquet_metadata_cache = true")
-        segments = database.read_parquet(files, filename=True, file_row_number=True, union_by_name=True)
-        segments.create_view("segment_rows")
-    else:
-        database.execute("CREATE VIEW segment_rows AS SELECT * FROM journal_rows LIMIT 0")
-    database.execute(_ROWS)
-    database.execute(_WITHOUT_REPEATS if find_repeats(database, which) else _ALL)
-
-
-def _numbered(journal: pa.Table) -> pa.Table:
-    """With the two columns that DuckDB gives to a file's rows."""
-    count = journal.num_rows
-    return journal.append_column("filename", pa.repeat("", count)).append_column(
-        "file_row_number", pa.array(range(count), pa.int64())
-    )
+    return Reading(database, remembered, segments, snapshot.journal, repeats)
