@@ -28,9 +28,9 @@ class Aggregates:
     shifts, and of products of two; and how many have each flag of `analysis.marks`."""
     strays: Numbers
     """Outcomes of units, five counts for each metric of outcomes (`analysis.strays`)."""
-    other_arms: Mapping[str, Numbers]
-    """By the arm met first, units that met another one: in the same cohort, in another, and by a tester's
-    signed header."""
+    other_arms: Mapping[Key, Numbers]
+    """By the cell of their first exposure, without strata, units that met another arm: in the same cohort,
+    in another, and by a tester's signed header."""
 
     def plus(self, other: "Aggregates") -> "Aggregates":
         """Those of both."""

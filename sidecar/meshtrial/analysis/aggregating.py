@@ -168,8 +168,8 @@ SELECT count(*), max(First) FROM (SELECT First FROM kept_units ORDER BY First, U
     return int(latest) if units == max(wanted) else 2**63 - 1
 
 
-def _other_arms(engine: Engine, trial: Trial, tallies: Tallies) -> dict[str, Numbers]:
-    """By the arm met first: units that met another one in their phase (`Aggregates.other_arms`).
+def _other_arms(engine: Engine, trial: Trial, tallies: Tallies) -> dict[Key, Numbers]:
+    """Units that met another arm than their first in their phase (`Aggregates.other_arms`).
 
     Only units whose exposures differ can have, and those with exposures that do not count: late ones, or
     testers'.
@@ -187,12 +187,17 @@ def _other_arms(engine: Engine, trial: Trial, tallies: Tallies) -> dict[str, Num
     flags = {"Two": f"t.Exposed AND {same}", "Moved": f"t.Exposed AND NOT ({same})", "Forced": forced}
     columns = ", ".join(f"max(CASE WHEN {flag} THEN 1 ELSE 0 END) AS {name}" for name, flag in flags.items())
     rows = engine.rows(f"""
-SELECT Arm, sum(Two), sum(Moved), sum(Forced) FROM (
-  SELECT u.Unit, u.Arm AS Arm, {columns} FROM spans t JOIN units u ON t.Unit = u.Unit
+SELECT Period, OfPhase, OfCohort, OfArm, sum(Two), sum(Moved), sum(Forced) FROM (
+  SELECT u.Unit, u.First - u.First % {trial.period} AS Period, u.Phase AS OfPhase, u.Cohort AS OfCohort,
+    u.Arm AS OfArm, {columns}
+  FROM spans t JOIN units u ON t.Unit = u.Unit
   WHERE t.SpanName = 'meshtrial.exposure' AND t.Experiment = {quoted(experiment.id)}
     AND t.UnitKind = {quoted(experiment.unit.kind)} AND t.Phase = u.Phase AND t.Arm <> u.Arm
     AND {"1 = 1" if tallies.has_late else who}
-  GROUP BY u.Unit, u.Arm
-) o GROUP BY Arm ORDER BY Arm
+  GROUP BY u.Unit, u.First, u.Phase, u.Cohort, u.Arm
+) o GROUP BY Period, OfPhase, OfCohort, OfArm ORDER BY Period, OfPhase, OfCohort, OfArm
 """)
-    return {arm: tuple(map(int, counts)) for arm, *counts in rows}
+    return {
+        Key(int(period), phase, cohort, arm): tuple(map(int, counts))
+        for period, phase, cohort, arm, *counts in rows
+    }

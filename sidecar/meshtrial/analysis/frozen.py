@@ -69,13 +69,13 @@ class Base(msgspec.Struct, frozen=True):
     exposed: list[tuple[Key, Numbers]]
     analysed: list[tuple[Key, Numbers]]
     strays: Numbers
-    other_arms: dict[str, Numbers]
+    other_arms: list[tuple[Key, Numbers]]
     scale: Scale
 
     @property
     def aggregates(self) -> Aggregates:
         """What their units add up to."""
-        return Aggregates(dict(self.exposed), dict(self.analysed), self.strays, self.other_arms)
+        return Aggregates(dict(self.exposed), dict(self.analysed), self.strays, dict(self.other_arms))
 
 
 class Unsettled(Exception):
@@ -222,7 +222,7 @@ class Frozen:
             exposed=list(aggregates.exposed.items()),
             analysed=list(aggregates.analysed.items()),
             strays=aggregates.strays,
-            other_arms=dict(aggregates.other_arms),
+            other_arms=list(aggregates.other_arms.items()),
             scale=scale,
         )
         if _are_due(self._trial, tallies):

@@ -9,7 +9,7 @@ from meshtrial.analysis.cells import Clock, Counts, Key
 from meshtrial.analysis.gathered import Gathered
 from meshtrial.analysis.history import History
 from meshtrial.analysis.measured import LookedAt
-from meshtrial.analysis.signs import Signs
+from meshtrial.analysis.signs import Others, Signs
 from meshtrial.analysis.signs_losses import Losses
 from meshtrial.plan.model import Experiment
 
@@ -47,6 +47,12 @@ class Patient:
         """Units first exposed before the trial stopped, of every phase."""
         exposed, cut = self.gathered.exposed, self.losses.bounds.cut
         return exposed if cut is None else {key: units for key, units in exposed.items() if key.period < cut}
+
+    @property
+    def others(self) -> Mapping[Key, Others]:
+        """Of these, the units that met another arm too."""
+        others, cut = self.signs.others, self.losses.bounds.cut
+        return others if cut is None else {key: met for key, met in others.items() if key.period < cut}
 
     @property
     def final(self) -> Counts:

@@ -189,8 +189,8 @@ def cohorts(patient: Patient) -> Check | None:
         return Check("cohorts", False, None, detail)
     left_out = sorted({cohort for look in patient.looks[-1:] for _, cohort in look.left_out})
     notes = [f"{cohort} is left out, with too few units in some arm" for cohort in left_out]
-    if patient.signs.moved:
-        notes.append(f"{patient.signs.moved:,} units later met another arm in another cohort")
+    if moved := sum(met.moved for met in patient.others.values()):
+        notes.append(f"{moved:,} units later met another arm in another cohort")
     if notes:
         return Check("cohorts", None, None, "; ".join(notes))
     return Check("cohorts", True, None, f"compared within {', '.join(known)}")
@@ -201,13 +201,16 @@ def one_arm(patient: Patient) -> Check | None:
     unit = patient.experiment.unit
     if unit.switchback is not None:
         return None
-    twice = sum(patient.signs.two_arms.values())
+    first: Counter[str] = Counter()
+    for key, met in patient.others.items():
+        first[key.arm] += met.two
+    twice = first.total()
     if not twice:
         return Check("one_arm", True, None, "no unit met two arms under one allocation")
-    units = sum(patient.gathered.exposed.values())
+    units = sum(patient.exposed.values())
     said = (
         f"{twice:,} of {units:,} units met two arms under one allocation (first"
-        f" {listed(sorted(patient.signs.two_arms.items()))})"
+        f" {listed(sorted((+first).items()))})"
     )
     if unit.group_kind is not None:
         return Check(
@@ -228,7 +231,7 @@ units do meet both; many dilute every effect, and no interval shows it."""
 
 def forced_units(patient: Patient) -> Check:
     """Testers who saw another arm than their own: said, not judged."""
-    forced = patient.signs.forced
+    forced = sum(met.forced for met in patient.others.values())
     if not forced:
         return Check("forced_units", True, None, "no unit met another arm by a signed header")
     who, ordinary = ("unit", "this unit's") if forced == 1 else ("units", "these units'")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from meshtrial.analysis.aggregates import Aggregates
 from meshtrial.analysis.aggregating import name_firsts
@@ -12,6 +13,17 @@ from meshtrial.analysis.units import Trial, counts_query
 from meshtrial.store.engine import Engine, quoted
 
 
+class Others(NamedTuple):
+    """Units that met another arm in the phase of their first exposure."""
+
+    two: int
+    """In the same cohort, and not by a tester's header."""
+    moved: int
+    """In another cohort, where that may be; they stay where they met their first."""
+    forced: int
+    """By a tester's signed header; counted all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """What a store tells about one experiment, beside its units and their values."""
@@ -20,12 +32,8 @@ class Signs:
     """Groups first exposed, where groups are randomised; else empty."""
     other_kinds: int
     """Units of another kind: the plan split by another header once."""
-    two_arms: Mapping[str, int]
-    """Units that met two arms within one phase and cohort, by the arm met first: forced ones left out."""
-    moved: int
-    """Units that met another arm in another cohort later on; they stay where they met their first."""
-    forced: int
-    """Units that met another arm than their own by a tester's signed header; counted all the same."""
+    others: Mapping[Key, Others]
+    """By the cell of their first exposure, units that met another arm too."""
     late_exposures: Mapping[str, int]
     """Exposures left out as they were received after their unit was final, by arm."""
     keys: tuple[str, ...]
@@ -55,13 +63,11 @@ def read_signs(engine: Engine, trial: Trial, tallies: Tallies, aggregates: Aggre
     for row in tallies.counted:
         if row.is_late and row.arm is not None:
             late[row.arm] = late.get(row.arm, 0) + row.rows
-    others = {arm: tuple(map(round, units)) for arm, units in aggregates.other_arms.items()}
+    others = {key: Others(*map(round, units)) for key, units in aggregates.other_arms.items() if any(units)}
     return Signs(
         groups=groups,
         other_kinds=_other_kinds(engine, trial, tallies),
-        two_arms={arm: two for arm, (two, _, _) in sorted(others.items()) if two},
-        moved=sum(moved for _, moved, _ in others.values()) if len(experiment.splits) > 1 else 0,
-        forced=sum(forced for _, _, forced in others.values()),
+        others=others,
         late_exposures=dict(sorted(late.items())),
         keys=_some([row.key_id for row in tallies.exposures] + [row.key_id for row in tallies.outcomes]),
         stored=_some([row.experiment for row in tallies.exposures]),

@@ -164,3 +164,19 @@ def test_a_unit_in_two_arms_of_one_phase_fails_above_one_in_a_thousand() -> None
     failed = check(judged(twice(3), LARGE), "one_arm")
     assert failed.passed is False
     assert "3 of 2,000 units met two arms under one allocation (first v1 2, v2 1)" in failed.detail
+
+
+def test_units_in_two_arms_after_the_end_of_a_trial_do_not_take_its_verdict_away() -> None:
+    rows = rows_of()
+    for unit in range(100):
+        rows.expose(unit, "v2" if unit % 2 else "v1", 0)
+    at_the_end = judged(rows, second=300)
+    for unit in range(2000, 2040):
+        rows.expose(unit, "v2", 200)
+        rows.expose(unit, "v1", 201)
+
+    later = judged(rows, second=300)
+
+    assert at_the_end.progress.decided_at is not None
+    assert check(later, "one_arm").passed
+    assert later.verdict == at_the_end.verdict
