@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from meshtrial.analysis.caps import unsettled
 from meshtrial.analysis.cells import Cells, Clock
 from meshtrial.analysis.contrasts import measured_of
 from meshtrial.analysis.designs import measured_groups, measured_switchback
@@ -51,6 +52,8 @@ class _Look:
         arms = experiment.treatments()
         if metric.kind is MetricKind.QUANTILE:
             return self._quantile(metric, strata)
+        if (reason := unsettled(metric, self.gathered, self.look.cut)) is not None:
+            return {(metric.id, arm.id): Measured(reason, 0, 0, 0.0) for arm in arms}
         if experiment.unit.switchback is not None:
             return measured_switchback(self.engine, self.trial, self.gathered, metric, self.look)
         if experiment.unit.group_kind is not None:
