@@ -1,7 +1,8 @@
 """Health of outcomes: those that join no unit, that one arm loses more of, or that stopped coming; pure."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from meshtrial.analysis.cells import Key
@@ -140,28 +141,69 @@ def _events(events: Events) -> str:
 
 
 def outcomes_flow(patient: Patient) -> Check | None:
-    """A stretch without any outcome while units were exposed: all of them would count as having none."""
-    bounds, lateness = patient.losses.bounds, patient.experiment.decision.lateness
+    """A stretch without any outcome while units were exposed: all of them would count as having none.
+
+    Reports in batches leave such stretches as a rule, so one has to be longer than the others.
+    """
     by_period = patient.losses.outcomes.by_period
     if not by_period:
         return None
-    end = bounds.now - lateness * 10**9
     exposed: dict[int, int] = {}
     for key, units in patient.exposed.items():
         exposed[key.period] = exposed.get(key.period, 0) + units
     starts = sorted(exposed)
     totals = [0, *accumulate(exposed[start] for start in starts)]
+    usual: dict[str, int] = {}
     for name, counts in by_period.items():
-        periods = sorted(counts)
-        rate = sum(counts.values()) / max(1, totals[-1])
-        for last, after in pairwise([*periods, max(end, periods[-1])]):
-            before = last + patient.clock.period
-            new = totals[bisect_left(starts, after)] - totals[bisect_left(starts, before)]
-            if new * min(1.0, rate) >= EXPECTED_IN_A_GAP:
-                detail = (
-                    f"no outcome `{name}` from {moment(before)} to {moment(after)}, while {new:,} units were"
-                    " first exposed: look for an outage of what reports it, or of its collector; outcomes"
-                    " that are reported again count once, and within the plan's `lateness`"
-                )
-                return Check("outcomes_flow", False, None, detail)
+        rate = min(1.0, sum(counts.values()) / max(1, totals[-1]))
+        for gap in _gaps(patient, list(counts)):
+            new = totals[bisect_left(starts, gap.to)] - totals[bisect_left(starts, gap.since)]
+            if new * rate < EXPECTED_IN_A_GAP:
+                continue
+            if gap.other is None or gap.length <= _TIMES * gap.other:
+                usual[name] = max(usual.get(name, 0), gap.length)
+                continue
+            detail = (
+                f"no outcome `{name}` from {moment(gap.since)} to {moment(gap.to)}, while {new:,} units were"
+                " first exposed: look for an outage of what reports it, or of its collector; outcomes"
+                " that are reported again count once, and within the plan's `lateness`"
+            )
+            return Check("outcomes_flow", False, None, detail)
+    if usual:
+        detail = "; ".join(
+            f"no outcome `{name}` for up to {length / _SECOND:,.0f} s at a time, as is the rule for it: an"
+            " outage is told once it lasts three times as long"
+            for name, length in usual.items()
+        )
+        return Check("outcomes_flow", None, None, detail)
     return Check("outcomes_flow", True, None, "outcomes came all the time")
+
+
+_TIMES = 3
+"""How much longer than any other a gap is that is no batch's: weekends are three days."""
+_SECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """A stretch of time without an outcome, nanoseconds since 1970."""
+
+    since: int
+    to: int
+    length: int
+    """Nanoseconds from the period of the outcome before to that of the one after."""
+    other: int | None
+    """Longest one of the others that an outcome ended; None where there is none."""
+
+
+def _gaps(patient: Patient, occupied: Sequence[int]) -> Iterator[_Gap]:
+    """Between periods with outcomes, and after the last one."""
+    period = patient.clock.period
+    end = patient.losses.bounds.now - patient.experiment.decision.lateness * _SECOND
+    periods = sorted(occupied)
+    ended = [after - last for last, after in pairwise(periods)]
+    longest = sorted(ended, reverse=True)[:2]
+    for number, (last, after) in enumerate(pairwise([*periods, max(end, periods[-1])])):
+        is_longest = number < len(ended) and after - last == longest[0]
+        others = longest[1:] if is_longest else longest
+        yield _Gap(last + period, after, after - last, others[0] if others else None)

@@ -119,6 +119,47 @@ def test_outcomes_that_stopped_make_it_unhealthy_and_those_that_begin_late_do_no
     assert check(judged(begun, LARGE), "outcomes_flow").passed
 
 
+def batched(every: float, days: tuple[int, ...] = tuple(range(14))) -> Trial:
+    """160 units a second; what they buy is reported with the time of the next batch of these days."""
+    chance = random.Random(1)
+    rows = rows_of(LARGE)
+    for unit in range(2240):
+        second = unit / 160
+        rows.expose(unit, "v2" if unit % 2 else "v1", second)
+        day = next((day for day in days if day > second / every), None)
+        if chance.random() < 0.6 and day is not None:
+            rows.outcome(unit, "purchase", day * every, amount=1)
+    return rows
+
+
+@pytest.mark.parametrize("second", [1.9, 2.5, 5.9, 7.9, 13.5, 60])
+@pytest.mark.parametrize("days", [tuple(range(15)), (1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15)])
+def test_outcomes_that_come_in_batches_daily_or_on_working_days_are_sound(
+    days: tuple[int, ...], second: float
+) -> None:
+    rows = batched(1, days)
+    rows.rows = [row for row in rows.rows if int(str(row["Timestamp"])) <= nanoseconds(second)]
+
+    found = check(judged(rows, LARGE, second=second), "outcomes_flow")
+
+    assert found.passed is not False, found.detail
+
+
+def test_how_long_an_outage_of_batches_is_not_seen_is_told() -> None:
+    found = check(judged(batched(1), LARGE, second=13.2), "outcomes_flow")
+
+    assert found.passed is None
+    assert found.detail.startswith("no outcome `purchase` for up to 1 s at a time, as is the rule for it")
+    assert "an outage is told once it lasts three times as long" in found.detail
+
+
+def test_batches_that_stopped_make_it_unhealthy() -> None:
+    found = check(judged(batched(1, (1, 2, 3, 4, 5, 10, 11, 12, 13)), LARGE, second=14), "outcomes_flow")
+
+    assert found.passed is False
+    assert "from 2026-09-21 14:13:25 UTC to 2026-09-21 14:13:29 UTC" in found.detail  # 29.99
+
+
 def test_rare_outcomes_may_stay_away_for_long() -> None:
     rows = rows_of(LARGE)
     for unit in range(4000):
