@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from meshtrial.analysis.cells import Key
-from meshtrial.analysis.health_check import ALARM, Check, Patient, by_place, moment, shares
+from meshtrial.analysis.health_check import ALARM, LEAST, Check, Patient, by_place, moment, shares
 from meshtrial.analysis.marks import Asked, Kept
 from meshtrial.analysis.signs import Signs
 from meshtrial.analysis.strays import Stray
@@ -24,13 +24,20 @@ def outcomes_join(patient: Patient) -> Check | None:
     strays, dropped = patient.signs.stray, patient.losses.dropped
     if not strays and not patient.losses.outcomes.kept:
         return None
-    metrics = {metric.id: metric for metric in patient.experiment.decision.metrics()}
-    notes = [note for name, stray in strays.items() if (note := _strays(metrics[name], stray, patient.signs))]
+    of_name: dict[str, dict[Metric, Stray]] = {}
+    for metric in patient.experiment.decision.metrics():
+        if metric.id in strays and metric.events.outcome is not None:
+            of_name.setdefault(metric.events.outcome, {})[metric] = strays[metric.id]
+    notes = [note for name, own in of_name.items() for note in _strays(name, own, patient.signs)]
+    between: dict[tuple[str | None, int], list[str]] = {}
+    for one, kept in patient.losses.outcomes.kept.items():
+        units = sum(part.between for part in kept.values())
+        between.setdefault((one.events.outcome, units), []).append(one.metric)
     notes += [
-        f"{_named(one)}: {between:,} units have one after the exposure and before the window, where it does"
-        " not count"
-        for one, kept in patient.losses.outcomes.kept.items()
-        if (between := sum(part.between for part in kept.values()))
+        f"`{name}` ({', '.join(dict.fromkeys(ids))}): {units:,} units have one after the exposure and before"
+        " the window, where it does not count"
+        for (name, units), ids in between.items()
+        if units
     ]
     notes += [
         f"{count:,} of `{events.outcome}` have a field `{events.field}` that is no number within 1e100,"
@@ -56,10 +63,25 @@ _WHY = {
 }
 
 
-def _strays(metric: Metric, stray: Stray, signs: Signs) -> str:
-    if metric.events.outcome not in signs.outcome_names:
+def _strays(name: str, strays: Mapping[Metric, Stray], signs: Signs) -> Iterator[str]:
+    """Of the metrics of one outcome: what all of them share is said once."""
+    whole = f"`{name}` ({', '.join(metric.id for metric in strays)})"
+    if name not in signs.outcome_names:
         stored = ", ".join(signs.outcome_names) or "none at all"
-        return f"{metric.id}: no outcome `{metric.events.outcome}` is stored, but {stored}"
+        yield f"{whole}: no such outcome is stored, but {stored}"
+        return
+    told = {metric: _told(metric, stray) for metric, stray in strays.items()}
+    first = next(iter(told.values()))
+    shared = [part for part in first if all(part in parts for parts in told.values())]
+    if shared:
+        yield f"{whole}: {_said(shared)}"
+    for metric, parts in told.items():
+        if own := [part for part in parts if part not in shared]:
+            yield f"{metric.id}: {_said(own)}"
+
+
+def _told(metric: Metric, stray: Stray) -> list[tuple[int, str]]:
+    """How many outcomes, and what of them."""
     normal = "(holdouts, other slices and testers are normal)"
     never, lacking = stray.never_exposed, stray.lacking_value
     whose = "belongs to a unit that was" if never == 1 else "belong to units that were"
@@ -70,13 +92,13 @@ def _strays(metric: Metric, stray: Stray, signs: Signs) -> str:
         (stray.late, "came in the window and was received too late"),
         (lacking, f"{'lacks' if lacking == 1 else 'lack'} the field `{metric.events.field}`, taken as 0"),
     )
-    parts = [(count, what) for count, what in counts if count]
-    if not parts:
-        return ""
+    return [(count, what) for count, what in counts if count]
+
+
+def _said(parts: Sequence[tuple[int, str]]) -> str:
     (first, what), *others = parts
     said = [f"{first:,} {'outcome' if first == 1 else 'outcomes'} {what}"]
-    said += [f"{count:,} {what}" for count, what in others]
-    return f"{metric.id}: {', '.join(said)}"
+    return ", ".join([*said, *(f"{count:,} {what}" for count, what in others)])
 
 
 def outcomes_kept(patient: Patient) -> Check | None:
@@ -86,6 +108,8 @@ def outcomes_kept(patient: Patient) -> Check | None:
     the window is a share of the units that had something there, however many that are.
     """
     kept = {one: parts for one, parts in patient.losses.outcomes.kept.items() if parts}
+    if absent := _absent(patient, kept):
+        return Check("outcomes_kept", False, None, absent)
     units = by_place(patient.final)
     tests: dict[str, list[Losses]] = {}
     for one, parts in kept.items():
@@ -115,6 +139,25 @@ def outcomes_kept(patient: Patient) -> Check | None:
         )
         return Check("outcomes_kept", False, p_value, f"{detail}; {advice}")
     return Check("outcomes_kept", True, p_value, detail)
+
+
+def _absent(patient: Patient, kept: Mapping[Asked, Mapping[Key, Kept]]) -> str:
+    """A field that most outcomes lack, of most units with outcomes in the window, in every arm."""
+    for one, parts in kept.items():
+        lacking, outcomes = patient.losses.outcomes.lacking.get(one.events, (0, 0))
+        totals = [
+            (arm, sum(p.left_out for p in own), sum(p.within for p in own))
+            for arm in patient.arms
+            if (own := [part for key, part in parts.items() if key.arm == arm])
+        ]
+        lost = [within >= LEAST and 2 * left_out > within for _, left_out, within in totals]
+        if lost and all(lost) and 2 * lacking > outcomes:
+            return (
+                f"{_named(one)}: {lacking:,} of {outcomes:,} outcomes lack the field `{one.events.field}` and"
+                f" count as 0; units with outcomes left out: {shares(totals)}; the field has another name, or"
+                " is not sent"
+            )
+    return ""
 
 
 _NONE = Kept(0, 0, 0, 0)

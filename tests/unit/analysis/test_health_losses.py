@@ -196,3 +196,21 @@ def test_a_trial_that_is_over_stays_healthy_whatever_is_lost_later() -> None:
 
     assert report.progress.decided_at is not None
     assert all(c.passed is not False for c in report.health)
+
+
+def test_before_anybody_was_exposed_nothing_has_passed() -> None:
+    rows = rows_of()
+    rows.outcome(1, "purchase", 0, amount=1)
+
+    report = judged(rows)
+
+    assert {c.check for c in report.health if c.passed is not None} == set()
+    assert check(report, "known_arms").detail == "nothing to check yet: no unit was exposed"
+    assert check(report, "sample_ratio").detail == "no arm has units"
+
+
+def test_requests_that_are_all_decided_pass_before_anybody_was_exposed() -> None:
+    rows = rows_of()
+    rows.request(1, "v1", 0)
+
+    assert check(judged(rows), "failed_open").passed

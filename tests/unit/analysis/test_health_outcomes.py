@@ -54,6 +54,36 @@ def test_a_field_that_one_arms_outcomes_lack_makes_it_unhealthy() -> None:
     assert "revenue (`purchase` amount), received too late or without what is summed" in found.detail
 
 
+def test_a_field_that_all_outcomes_lack_is_no_0_in_either_arm_but_makes_it_unhealthy() -> None:
+    rows = bought()
+    for row in rows.rows:
+        if row["SpanName"] == "meshtrial.outcome":
+            row["OutcomeValues"] = [("value", 3.0)]
+
+    report = judged(rows, LARGE)
+
+    found = check(report, "outcomes_kept")
+    assert (report.verdict.decision, found.passed, found.p_value) == ("unhealthy", False, None)
+    assert found.detail == (
+        "revenue (`purchase` amount): 2,000 of 2,000 outcomes lack the field `amount` and count as 0; units"
+        " with outcomes left out: v2 1,000 of 1,000 (100%), v1 1,000 of 1,000 (100%); the field has another"
+        " name, or is not sent"
+    )
+
+
+def test_a_field_that_less_than_half_of_the_outcomes_lack_or_all_units_once_is_healthy() -> None:
+    some, once = bought(), bought()
+    for row in some.rows:
+        if row["SpanName"] == "meshtrial.outcome" and int(str(row["Unit"])) % 10 < 4:
+            row["OutcomeValues"] = []
+    for unit in range(2000):
+        once.outcome(unit, "purchase", unit / 1000 + 6, amount=1)
+        once.outcome(unit, "purchase", unit / 1000 + 7)
+
+    assert check(judged(some, LARGE), "outcomes_kept").passed
+    assert check(judged(once, LARGE), "outcomes_kept").passed
+
+
 def test_outcomes_before_the_exposure_in_one_arm_only_make_it_unhealthy() -> None:
     rows = bought()
     for unit in range(1, 2000, 20):  # of v2
