@@ -103,7 +103,7 @@ def stars(rng: np.random.Generator, events: int) -> npt.NDArray[np.float64]:
 
 def latencies(rng: np.random.Generator, events: int) -> npt.NDArray[np.float64]:
     """Whole milliseconds, half of them up to 20."""
-    return np.round(np.exp(rng.normal(3, 0.5, events)))
+    return np.rint(np.exp(rng.normal(3, 0.5, events))).astype(np.float64)
 
 
 def rounded_errors(
