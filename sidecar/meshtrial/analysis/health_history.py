@@ -18,6 +18,17 @@ def one_allocation(patient: Patient) -> Check:
         )
     if small := _too_few(patient):
         notes.append(f"left out, as some arm has too few units: {listed(small)}")
+    if patient.looks:
+        several = len(patient.experiment.splits) > 1
+        thin: dict[str, set[tuple[str, str]]] = {}
+        for (metric, _), measured in patient.looks[-1].measured.items():
+            thin.setdefault(metric, set()).update(measured.left_out)
+        notes += [
+            f"left out of {metric}, as some arm has too few events:"
+            f" {', '.join(_named(*part, several=several) for part in sorted(parts))}"
+            for metric, parts in thin.items()
+            if parts
+        ]
     if notes:
         return Check("one_allocation", None, None, "; ".join(notes))
     return Check("one_allocation", True, None, "every unit kept its arm under the allocation")
@@ -34,10 +45,12 @@ def _too_few(patient: Patient) -> list[tuple[str, int]]:
             units[key.phase, key.cohort] += count
     several = len(patient.experiment.splits) > 1
     return [
-        (f"phase {phase[:8]}{f' {cohort}' if several else ''}", count)
-        for (phase, cohort), count in units.items()
-        if count
+        (_named(phase, cohort, several=several), count) for (phase, cohort), count in units.items() if count
     ]
+
+
+def _named(phase: str, cohort: str, *, several: bool) -> str:
+    return f"phase {phase[:8]}{f' {cohort}' if several else ''}"
 
 
 def one_plan(patient: Patient) -> Check:
