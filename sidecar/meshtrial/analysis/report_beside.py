@@ -188,12 +188,15 @@ def _change(course: Course) -> ChangePart:
 
 def _trend(since: Since) -> TrendPart:
     slope, interval, p_value, refused = _numbers(since.slope)
+    relative_slope, relative_interval, _, _ = _numbers(since.relative_slope)
     return TrendPart(
         together=since.together,
         days=tuple(map(_effect, since.days)),
         slope=slope,
         interval=interval,
         p_value=p_value,
+        relative_slope=relative_slope,
+        relative_interval=relative_interval,
         drift=None if since.drift is None else since.drift.value,
         not_estimable=refused,
     )

@@ -65,8 +65,13 @@ class TrendPart(msgspec.Struct, frozen=True, kw_only=True):
     interval: tuple[float, float] | None
     p_value: float | None
     """Clustered by unit."""
+    relative_slope: float | None
+    """The arm's slope as a share of its value on a mean day, less control's as a share of its own; 0 where
+    the lift is a constant share of what changes by day. null where an arm's value cannot be told from 0."""
+    relative_interval: tuple[float, float] | None
     drift: str | None
-    """none, novelty (towards 0) or primacy (away from 0)."""
+    """novelty (towards 0) or primacy (away from 0) where the slope's interval leaves 0 out, and that of the
+    relative slope too, to the same side; else none."""
     not_estimable: str | None
 
 

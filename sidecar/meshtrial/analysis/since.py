@@ -8,11 +8,13 @@ each day is one of all units, as all of them have had all days. What tests a tre
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement, islice
 from typing import Final, NamedTuple, TypeAlias
 
 from meshtrial.analysis.cells import Cells, Clock, Key, summed
 from meshtrial.analysis.contrasts import measured_of
 from meshtrial.analysis.events import Kinds, events_needed
+from meshtrial.analysis.measured import Measured
 from meshtrial.analysis.shown import Shown
 from meshtrial.analysis.strata import strata_of
 from meshtrial.analysis.told import Telling, Told
@@ -20,8 +22,8 @@ from meshtrial.analysis.units import SECOND
 from meshtrial.analysis.values import summed as summed_up
 from meshtrial.analysis.variables import Variable
 from meshtrial.plan.inference import Metric, MetricKind
-from meshtrial.stats.contrast import Contrast
-from meshtrial.stats.estimate import Comparison, Difference
+from meshtrial.stats.contrast import Contrast, Contrasted
+from meshtrial.stats.estimate import Comparison, Difference, NotEstimable
 from meshtrial.stats.fixed import fixed
 from meshtrial.stats.joint import Joint
 from meshtrial.stats.trend import METHOD, Drift, day_weights, drift
@@ -43,6 +45,9 @@ class Since:
     A proportion is one of units that had the outcome on that day."""
     slope: Comparison
     """How much the effect changes a day, in the metric's unit."""
+    relative_slope: Comparison
+    """The arm's slope as a share of its value on a mean day, less control's as a share of its own: about how
+    much the arm's value by control's changes a day, 0 where the lift is a constant share."""
     drift: Drift | None
     """What the slope means; None where there is none."""
 
@@ -56,7 +61,7 @@ class Daily(NamedTuple):
     by_day: tuple[Cells, ...]
     """Of each day since first exposure, by the day of that exposure."""
     slopes: Cells
-    """Of one slope a unit."""
+    """Of two numbers a unit: its slope, and its value on a mean day."""
 
 
 class _Days(NamedTuple):
@@ -112,13 +117,27 @@ def since_of(daily: Daily, arms: tuple[str, str], clock: Clock, once: Telling) -
     plain = replace(daily.metric, covariates=(), cap=None)
     days = [measured_of(plain, cells, strata, arms, clock) for cells in daily.by_day]
     told = tuple(map(once.of, days))
-    sloped = replace(plain, kind=MetricKind.MEAN)
-    contrast = measured_of(sloped, daily.slopes, strata, arms, clock).contrast
-    slope = fixed(contrast, once.alpha)
+    contrast, relative = (
+        measured_of(replace(plain, kind=kind), daily.slopes, strata, arms, clock).contrast
+        for kind in (MetricKind.MEAN, MetricKind.RATIO)
+    )
+    slope, share = fixed(contrast, once.alpha), fixed(_of_sizes(relative, days), once.alpha)
     if not isinstance(contrast, Contrast) or not isinstance(slope, Difference):
-        return Since(daily.together, told, slope, None)
+        return Since(daily.together, told, slope, share, None)
+    slope = replace(slope, method=METHOD)
     whole = sum(day.contrast.effect for day in days if isinstance(day.contrast, Contrast))
-    return Since(daily.together, told, replace(slope, method=METHOD), drift(whole, slope))
+    return Since(daily.together, told, slope, share, drift(whole, slope, share))
+
+
+def _of_sizes(relative: Contrasted, days: Sequence[Measured]) -> Contrasted:
+    """Slopes as shares of values -> of their sizes: of negative values, a share points the other way."""
+    if isinstance(relative, NotEstimable):
+        return relative
+    control, treatment = (math.fsum(day.values[arm] for day in days if day.values) for arm in (0, 1))
+    if control * treatment <= 0:
+        return NotEstimable("the arms' values have different signs, so that shares of them do not compare")
+    sign = math.copysign(1.0, control)
+    return replace(relative, control=sign * relative.control, effect=sign * relative.effect)
 
 
 def _unit_days(shown: Shown, metrics: Sequence[Metric], start: int) -> str:
@@ -143,8 +162,8 @@ def _value(metric: Metric, kinds: Kinds, in_days: str) -> str:
     return summed_up(Variable(events, 0, 1, binary), counts, f"coalesce({kinds.amount_of(events)}, 0.0)")
 
 
-_Row: TypeAlias = tuple[int, float, float]
-"""Units that have a row, the sum of their values about a shift, and of the squares."""
+_Row: TypeAlias = tuple[int, tuple[float, ...], tuple[float, ...]]
+"""Units that have a row, sums of their variables about shifts, and of products in the order of `Joint`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +182,16 @@ class _Sums:
     def daily(self) -> Iterator[Daily]:
         """Units without a row of a day have the value 0 on it."""
         shifts = self._shifts()
-        by_day = self._rows(self._by_day(), shifts)
-        slopes = self._rows(self._slopes(), [0.0] * len(shifts))
+        by_day = self._rows(self._by_day(), [(shift,) for shift in shifts])
+        slopes = self._rows(self._slopes(), [(0.0, shift) for shift in shifts])
         for i, (metric, days) in enumerate(zip(self.metrics, self.days, strict=True)):
             units = summed(
                 ((key, cell.units) for key, cell in self.shown.days[metric.id].items()),
                 lambda key: key._replace(strata=()),
             )
-            cells = [_cells(units, by_day[i].get(day, {}), shifts[i]) for day in range(days.number)]
-            yield Daily(metric, days.together, tuple(cells), _cells(units, slopes[i].get(0, {}), 0.0))
+            cells = [_cells(units, by_day[i].get(day, {}), (shifts[i],)) for day in range(days.number)]
+            sloped = _cells(units, slopes[i].get(0, {}), (0.0, shifts[i]))
+            yield Daily(metric, days.together, tuple(cells), sloped)
 
     def _shifts(self) -> list[float]:
         """Near a day's mean, so that sums keep their digits; 0 of a proportion, which is counted."""
@@ -184,50 +204,69 @@ class _Sums:
         ]
 
     def _by_day(self) -> str:
-        values = ", ".join(f"V{i} AS X{i}" for i in range(len(self.metrics)))
+        values = ", ".join(f"V{i} AS X{i}_0" for i in range(len(self.metrics)))
         return f"SELECT Unit, Day, {values} FROM unit_days"
 
     def _slopes(self) -> str:
-        """One a unit and metric, as of day 0."""
-        slopes = []
+        """Two numbers a unit and metric, as of day 0: the slope, and the value on a mean day."""
+        sums = []
         for i, days in enumerate(self.days):
             first, second = day_weights(days.number)[:2].tolist()
             weight = f"(CAST({first!r} AS DOUBLE) + u.Day * CAST({second - first!r} AS DOUBLE))"
-            slopes.append(f"sum(CASE WHEN u.Day < {days.number} THEN {weight} * V{i} ELSE 0.0 END) AS X{i}")
-        return f"SELECT Unit, 0 AS Day, {', '.join(slopes)} FROM unit_days u GROUP BY Unit"
+            for j, factor in enumerate((weight, f"CAST({1 / days.number!r} AS DOUBLE)")):
+                value = f"CASE WHEN u.Day < {days.number} THEN {factor} * V{i} ELSE 0.0 END"
+                sums.append(f"sum({value}) AS X{i}_{j}")
+        return f"SELECT Unit, 0 AS Day, {', '.join(sums)} FROM unit_days u GROUP BY Unit"
 
-    def _rows(self, values: str, shifts: Sequence[float]) -> list[dict[int, dict[Key, _Row]]]:
-        """Of each metric by day: sums of X0, X1, ... over the units analysed, by the day of their exposure.
+    def _rows(self, values: str, shifts: Sequence[tuple[float, ...]]) -> list[dict[int, dict[Key, _Row]]]:
+        """Of each metric by day: sums of its variables over the units analysed, by the day of their exposure.
 
         Places have numbers in the tables of units, and names only here, where there are few rows.
+
+        Args:
+            values: Rows of a unit and a day with X0_0, X0_1, ..., X1_0, ...: of each metric its variables.
+            shifts: Of each metric, one for each variable.
         """
-        gaps = [f"(d.X{i} - CAST({shift!r} AS DOUBLE))" for i, shift in enumerate(shifts)]
-        sums = [f"sum({gap}) AS T{i}, sum({gap} * {gap}) AS Q{i}" for i, gap in enumerate(gaps)]
-        again = ", ".join(f"sum(c.T{i}), sum(c.Q{i})" for i in range(len(shifts)))
+        sums: list[str] = []
+        for i, of_metric in enumerate(shifts):
+            gaps = [f"(d.X{i}_{j} - CAST({shift!r} AS DOUBLE))" for j, shift in enumerate(of_metric)]
+            pairs = combinations_with_replacement(gaps, 2)
+            sums += [f"sum({gap})" for gap in gaps] + [f"sum({one} * {other})" for one, other in pairs]
+        named = ", ".join(f"{told} AS S{n}" for n, told in enumerate(sums))
+        again = ", ".join(f"sum(c.S{n})" for n in range(len(sums)))
         found: list[dict[int, dict[Key, _Row]]] = [{} for _ in shifts]
         for day, came, phase, cohort, arm, units, *numbers in self.shown.engine.rows(f"""
 SELECT c.Day, c.Came, p.Phase, p.Cohort, p.Arm, sum(c.Units), {again}
 FROM (
   SELECT d.Day AS Day, u.First - u.First % {self.shown.clock.day} AS Came, u.Place AS Place,
-    count(*) AS Units, {", ".join(sums)}
+    count(*) AS Units, {named}
   FROM ({values}) d JOIN kept_units u ON d.Unit = u.Unit
   WHERE u.First - u.First % {self.shown.trial.period} < {self.shown.cut}
   GROUP BY Day, Came, Place
 ) c JOIN places p ON c.Place = p.Place
 GROUP BY c.Day, c.Came, p.Phase, p.Cohort, p.Arm
 """):
-            key = Key(int(came), phase, cohort, arm)
-            for i, of_metric in enumerate(found):
-                row = (int(units), float(numbers[2 * i]), float(numbers[2 * i + 1]))
-                of_metric.setdefault(int(day), {})[key] = row
+            key, rest = Key(int(came), phase, cohort, arm), map(float, numbers)
+            for of_metric, into in zip(shifts, found, strict=True):
+                variables = len(of_metric)
+                totals = tuple(islice(rest, variables))
+                products = tuple(islice(rest, variables * (variables + 1) // 2))
+                into.setdefault(int(day), {})[key] = (int(units), totals, products)
         return found
 
 
-def _cells(units: Mapping[Key, int], sums: Mapping[Key, _Row], shift: float) -> Cells:
+def _cells(units: Mapping[Key, int], sums: Mapping[Key, _Row], shifts: tuple[float, ...]) -> Cells:
     """Of all units, of whom those without a row have the value 0."""
-    found = {}
+    found: dict[Key, Joint] = {}
+    squares = [one * other for one, other in combinations_with_replacement(shifts, 2)]
+    nothing: _Row = (0, (0.0,) * len(shifts), (0.0,) * len(squares))
     for key, number in units.items():
-        present, total, squares = sums.get(key, (0, 0.0, 0.0))
+        present, totals, products = sums.get(key, nothing)
         absent = number - present
-        found[key] = Joint((shift,), number, (total - absent * shift,), (squares + absent * shift**2,))
+        found[key] = Joint(
+            shifts,
+            number,
+            tuple(total - absent * shift for total, shift in zip(totals, shifts, strict=True)),
+            tuple(product + absent * square for product, square in zip(products, squares, strict=True)),
+        )
     return found

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meshtrial.stats.contrast import Contrast, Contrasted
-from meshtrial.stats.estimate import Difference, NotEstimable
+from meshtrial.stats.estimate import Comparison, Difference, NotEstimable
 from meshtrial.stats.moments import Moments, mean_contrast
 
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -95,13 +95,26 @@ def later_contrast(early: Contrasted, late: Contrasted) -> Contrasted:
     )
 
 
-def drift(effect: float, slope: Difference) -> Drift:
+def drift(effect: float, slope: Difference, relative: Comparison) -> Drift:
     """What a slope means for an effect.
+
+    Outcomes that become rarer, or more, with the days since exposure take the effect of a constant relative
+    lift with them: that is no drift. So there is one only where the effect as a share of what the arms have
+    changes too, and in the same direction. Where no share can be told, the slope counts alone.
 
     Args:
         effect: Over all days.
         slope: Of `trend_contrast`, at the confidence that is asked for.
+        relative: Treatment's slope as a share of its values less control's as a share of its own, at the same
+            confidence; of negative values with the sign turned, so that it points where the slope does.
     """
-    if slope.interval.low <= 0 <= slope.interval.high:
+    if not _away(slope):
+        return Drift.NONE
+    if isinstance(relative, Difference) and not (_away(relative) and relative.effect * slope.effect > 0):
         return Drift.NONE
     return Drift.NOVELTY if effect * slope.effect < 0 else Drift.PRIMACY
+
+
+def _away(found: Difference) -> bool:
+    """Whether the interval leaves 0 out."""
+    return not found.interval.low <= 0 <= found.interval.high

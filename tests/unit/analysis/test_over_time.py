@@ -11,6 +11,7 @@ from meshtrial.analysis.report_beside_parts import CoursePart
 from meshtrial.analysis.report_parts import Report
 from meshtrial.plan.model import Plan
 from plan_values import experiment, plan_of
+from proof import often
 from trial_rows import Trial
 
 DAY = 86_400
@@ -163,6 +164,54 @@ def test_units_that_are_used_to_it_slowly_show_primacy_and_steady_ones_no_drift(
     assert primacy is not None
     assert none is not None
     assert (primacy.drift, none.drift) == ("primacy", "none")
+
+
+def test_a_slope_as_a_share_of_the_arms_values_is_the_linearised_ratios() -> None:
+    rows, spent = bought(lambda rng, treated, _, since: float(rng.normal(10 + treated * (2 - since), 2)))
+
+    found = course(ended(rows)).since_exposure
+
+    assert found is not None
+    assert found.relative_interval is not None
+    slopes, means = spent @ (-0.5, 0, 0.5), spent.mean(axis=1)
+    parts, variance = [], 0.0
+    for of in (~TREATED, TREATED):
+        ratio = slopes[of].mean() / means[of].mean()
+        spread = (slopes[of] - ratio * means[of]) / means[of].mean()
+        within = [spread[day == CAME[of]].var(ddof=1) for day in range(DAYS)]
+        parts.append(ratio)
+        variance += float(np.mean(within)) / of.sum()
+    assert found.relative_slope == pytest.approx(parts[1] - parts[0])
+    low, high = found.relative_interval
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.01)
+
+
+def shrinking(of: Callable[[bool, int], float], sign: int = 1) -> Amount:
+    """Outcomes that halve with each day since exposure, times a factor by arm and day."""
+    return lambda rng, treated, _, since: sign * 20 * 0.5**since * of(treated, since) * rng.gamma(4, 1 / 4)
+
+
+def test_a_lift_of_a_constant_share_of_outcomes_that_become_rarer_is_no_novelty() -> None:
+    """Novelty would be claimed of 2.5% by chance, and of nearly all by the absolute slope alone."""
+    tries = often(8, 60)
+    steadily = shrinking(lambda treated, _: 1.3 if treated else 1)
+    told = [course(ended(bought(steadily, seed=seed)[0])).since_exposure for seed in range(tries)]
+
+    assert all(found is not None and found.p_value is not None and found.p_value < 0.05 for found in told)
+    drifted = sum(found is not None and found.drift != "none" for found in told)
+    assert stats.binomtest(drifted, tries, 0.05, alternative="greater").pvalue > 0.001
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_lift_that_itself_fades_is_novelty_also_of_outcomes_that_become_rarer(sign: int) -> None:
+    fading = shrinking(lambda treated, since: (1.6, 1.2, 1.0)[since] if treated else 1, sign)
+    growing = shrinking(lambda treated, since: (1.0, 2.4, 5.0)[since] if treated else 1, sign)
+
+    novelty, primacy = (course(ended(bought(amount)[0])).since_exposure for amount in (fading, growing))
+
+    assert novelty is not None
+    assert primacy is not None
+    assert (novelty.drift, primacy.drift) == ("novelty", "primacy")
 
 
 def test_days_on_which_a_unit_does_nothing_count_as_nothing() -> None:

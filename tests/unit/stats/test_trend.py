@@ -73,7 +73,17 @@ def difference(early: float, late: float) -> Difference:
 def test_an_effect_that_wears_off_is_told_from_one_that_grows(
     early: float, late: float, expected: Drift
 ) -> None:
-    assert drift((early + late) / 2, difference(early, late)) is expected
+    slope = difference(early, late)
+    assert drift((early + late) / 2, slope, slope) is expected
+    assert drift((early + late) / 2, slope, NotEstimable("nothing to take a share of")) is expected
+
+
+def test_an_effect_that_changes_only_with_what_it_is_a_share_of_does_not_drift() -> None:
+    fading, growing, steady = difference(2, 1), difference(1, 2), difference(1, 1)
+
+    assert drift(1.5, fading, steady) is Drift.NONE
+    assert drift(1.5, steady, fading) is Drift.NONE
+    assert drift(1.5, fading, growing) is Drift.NONE
 
 
 def test_late_units_next_to_early_ones_are_a_difference_in_differences() -> None:
