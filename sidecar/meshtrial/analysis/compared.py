@@ -18,7 +18,9 @@ from meshtrial.stats.practical import standing
 
 def withheld_part(entry: Entry, arm: Arm, alpha: float, reason: str) -> ComparisonPart:
     """One metric of one arm that may not be looked at yet."""
-    return msgspec.structs.replace(_empty(arm.id, alpha), withheld=reason, margin=_absolute_margin(entry))
+    empty = _empty(arm.id, alpha)
+    margin, relative = _absolute_margin(entry), _relative_margin(entry)
+    return msgspec.structs.replace(empty, withheld=reason, margin=margin, relative_margin=relative)
 
 
 def comparison_part(finding: Finding, judged: Judged, peek: str | None = None) -> ComparisonPart:
@@ -33,6 +35,7 @@ def comparison_part(finding: Finding, judged: Judged, peek: str | None = None) -
     part = msgspec.structs.replace(
         _empty(finding.arm.id, finding.alpha),
         margin=finding.in_units(entry.margin) if isinstance(entry, Guardrail) else None,
+        relative_margin=_relative_margin(entry),
         unadjusted=_unadjusted(finding),
         variance_removed=measured.removed if isinstance(measured.removed, float) else None,
         not_adjusted=measured.removed.reason if isinstance(measured.removed, NotEstimable) else None,
@@ -72,6 +75,11 @@ def _absolute_margin(entry: Entry) -> float | None:
     """Of a guardrail, where it needs no value of control's to be told."""
     is_absolute = isinstance(entry, Guardrail) and entry.margin.scale is Scale.ABSOLUTE
     return entry.margin.value if isinstance(entry, Guardrail) and is_absolute else None
+
+
+def _relative_margin(entry: Entry) -> float | None:
+    is_relative = isinstance(entry, Guardrail) and entry.margin.scale is Scale.RELATIVE
+    return entry.margin.value if isinstance(entry, Guardrail) and is_relative else None
 
 
 def _of_looks(finding: Finding, judged: Judged) -> tuple[AdjustedPart | None, float | None]:

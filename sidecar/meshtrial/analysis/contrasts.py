@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from meshtrial.analysis.cells import Cells, Clock, summed
 from meshtrial.analysis.early import early_p_value
 from meshtrial.analysis.measured import Measured
 from meshtrial.analysis.strata import Strata
-from meshtrial.plan.inference import Metric, MetricKind, RequestField
+from meshtrial.plan.inference import Metric, MetricKind
 from meshtrial.stats.adjust import (
     Sloped,
     adjusted_contrast,
@@ -33,8 +33,6 @@ Arms: TypeAlias = tuple[float, Joint, Joint]
 """A stratum's weight, and the sums of control and treatment."""
 Flat: TypeAlias = tuple[int, float]
 """Units of an arm and its value."""
-
-_FAILED: Final = {RequestField.ERROR, RequestField.GRPC_ERROR}
 
 
 def measured_of(
@@ -93,22 +91,15 @@ def _rare(metric: Metric, parts: Sequence[Arms]) -> tuple[Stratum, ...]:
         return ()  # it may be that nobody reports it, or under another name
     if metric.kind is MetricKind.PROPORTION:
         return _proportions(parts)
-    return _requesting(parts) if nobody and _is_share(metric) else ()
+    return _requesting(parts) if nobody and metric.is_failure_share else ()
 
 
 def _alike(metric: Metric, parts: Sequence[Arms]) -> tuple[float, float] | None:
     """What `Measured.alike` says."""
     if metric.kind is MetricKind.PROPORTION:
         return alike_of(_proportions(parts))
-    found = _requesting(parts) if _is_share(metric) else ()
+    found = _requesting(parts) if metric.is_failure_share else ()
     return alike_of(found) if found else None
-
-
-def _is_share(metric: Metric) -> bool:
-    """Whether a ratio is of requests that failed by all."""
-    return (
-        metric.kind is MetricKind.RATIO and metric.events.outcome is None and metric.events.field in _FAILED
-    )
 
 
 def _requesting(parts: Sequence[Arms]) -> tuple[Stratum, ...]:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from meshtrial.analysis.findings import Finding, Role
-from meshtrial.analysis.numbers import shown_effect, shown_interval
+from meshtrial.analysis.numbers import shown_effect, shown_interval, shown_margin
 from meshtrial.plan.inference import DecisionRule, Guardrail, Primary
 from meshtrial.stats.estimate import Difference, Interval, NotEstimable
 
@@ -233,7 +233,7 @@ def _all_told(case: Case, arm: str) -> tuple[str, ...]:
 
 def told(finding: Finding) -> str:
     """A finding as a sentence with its numbers."""
-    kind, name = finding.metric.kind, f"{finding.metric.id} of {finding.arm.id}"
+    kind, name = finding.metric.read_as, f"{finding.metric.id} of {finding.arm.id}"
     said = finding.comparison
     if isinstance(said, NotEstimable):
         return f"{name} cannot be estimated: {said.reason}"
@@ -255,10 +255,14 @@ def _found(finding: Finding) -> str:
 
 
 def _found_of_guardrail(finding: Finding, entry: Guardrail) -> str:
-    wanted = shown_effect(-finding.sign * finding.in_units(entry.margin), finding.metric.kind)
+    wanted = shown_margin(finding.in_units(entry.margin), finding.metric.read_as)
     if is_harmful(finding):
         return f"worse by more than the margin of {wanted}"
-    return f"within the margin of {wanted}" if is_within(finding) else f"not shown to be within {wanted}"
+    return (
+        f"within the margin of {wanted}"
+        if is_within(finding)
+        else f"not shown to be within the margin of {wanted}"
+    )
 
 
 def _found_of_gain(finding: Finding, entry: Primary, gain: Interval) -> str:
@@ -266,7 +270,7 @@ def _found_of_gain(finding: Finding, entry: Primary, gain: Interval) -> str:
         return "better"
     least = finding.in_units(entry.minimum_effect)
     if gain.high < least:
-        wanted = shown_effect(finding.sign * least, finding.metric.kind)
+        wanted = shown_effect(finding.sign * least, finding.metric.read_as)
         return f"better, but by less than the minimum effect of {wanted}"
     return "better, but not by what is required"
 

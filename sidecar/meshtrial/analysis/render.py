@@ -1,15 +1,14 @@
 """Report -> what a person reads in a terminal, 80 columns wide or more."""
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meshtrial.analysis.numbers import shown_p
+from meshtrial.analysis.numbers import shown_duration, shown_p
 from meshtrial.analysis.render_cohorts import groups_part
 from meshtrial.analysis.render_metrics import metrics_part
-from meshtrial.analysis.render_over_time import over_time_part
+from meshtrial.analysis.render_over_time import over_time_part, titled
 from meshtrial.analysis.report_parts import ArmPart, Report
 
 _COLOURS = {
@@ -20,15 +19,16 @@ _COLOURS = {
     "roll_back": "red",
     "unhealthy": "red",
 }
-_MARKS = {True: Text("passed", "green"), False: Text("FAILED", "bold red"), None: Text("note", "cyan")}
+_MARKS = {False: Text("FAILED", "bold red"), None: Text("note", "cyan")}
 
 
 def render(report: Report) -> RenderableType:
     """The whole report."""
     return Group(
         _verdict(report),
+        "",
         _arms(report),
-        metrics_part(report.metrics),
+        metrics_part(report),
         *([over_time_part(report.over_time, report.metrics)] if report.over_time else []),
         groups_part(report),
         *([_looks(report)] if len(report.progress.looks) > 1 else []),
@@ -50,11 +50,8 @@ def _verdict(report: Report) -> Panel:
     )
 
 
-def _arms(report: Report) -> Table:
-    progress = report.progress
-    table = _table(
-        f"Units: {progress.closed_units:,} of {progress.planned_units:,} planned have closed windows"
-    )
+def _arms(report: Report) -> RenderableType:
+    table = titled(None)
     total = sum(arm.units for arm in report.arms)
     table.add_column("arm", overflow="fold")
     for name in ("planned", "exposed", "share", "analysed"):
@@ -66,7 +63,19 @@ def _arms(report: Report) -> Table:
             size = sum(p.units for a in report.arms for p in a.cohorts if p.cohort == part.cohort)
             cells = (f"{part.share:.1%}", f"{part.units:,}", _share(part.units, size))
             table.add_row(f"  of {part.cohort}", *cells, style="dim")
-    return table
+    return Group(Text(f"Units: {_units(report)}", "bold"), table)
+
+
+def _units(report: Report) -> str:
+    """How many there are; of a trial that is over those it was decided on, and how many came too late."""
+    progress = report.progress
+    if progress.decided_at is None:
+        return f"{progress.closed_units:,} of {progress.planned_units:,} planned units are final"
+    looked = sum(arm.analysed for arm in report.arms)
+    look = f" at look {len(progress.looks)}" if report.method.method == "group_sequential" else ""
+    told = f"decided {progress.decided_at[:10]}{look}, on {looked:,} of {progress.planned_units:,} planned"
+    later = progress.closed_units - looked
+    return told if later <= 0 else f"{told}; {later:,} first exposed later do not count"
 
 
 def _share(units: int, total: int) -> str:
@@ -74,7 +83,7 @@ def _share(units: int, total: int) -> str:
 
 
 def _looks(report: Report) -> Table:
-    table = _table("Looks")
+    table = titled("Looks")
     for name in ("units first exposed before", "taken", "of the planned units"):
         table.add_column(name, justify="right" if name.startswith("of") else "left")
     for look in report.progress.looks:
@@ -83,7 +92,7 @@ def _looks(report: Report) -> Table:
 
 
 def _amendments(report: Report) -> Table:
-    table = _table("Amendments after the first exposure: the verdict is by the present plan")
+    table = titled("Amendments after the first exposure: the verdict is by the present plan")
     for name in ("at", "plan", "changed"):
         table.add_column(name, overflow="fold")
     for amendment in report.amendments:
@@ -91,40 +100,53 @@ def _amendments(report: Report) -> Table:
     return table
 
 
-def _health(report: Report) -> Table:
-    table = _table("Health")
+def _health(report: Report) -> RenderableType:
+    """What failed, what is to be noted, and in one line what passed."""
+    rows = sorted((c for c in report.health if not c.passed), key=lambda check: check.passed is None)
+    fine = [
+        check.check if check.p_value is None else f"{check.check} (p {shown_p(check.p_value)})"
+        for check in report.health
+        if check.passed
+    ]
+    passed: list[RenderableType] = []
+    if fine:
+        passed = [Text.assemble(("passed", "green"), f": {', '.join(fine)}"), ""]
+    if not rows:
+        return Group(Text("Health", "bold"), *passed)
+    table = titled("Health")
     for name in ("check", "result", "p", "detail"):
         table.add_column(name, overflow="fold", no_wrap=name in {"result", "p"})
-    for check in report.health:
+    for check in rows:
         p_value = "" if check.p_value is None else shown_p(check.p_value)
         table.add_row(check.check, _MARKS[check.passed], p_value, check.detail)
-    return table
+    return Group(table, *passed)
 
 
 def _method(report: Report) -> Table:
     """How all of it was judged: what a reader needs to do it again."""
     method = report.method
     several = max(1, sum(len(metric.comparisons) for metric in report.metrics if metric.role == "primary"))
-    shared = "primaries in order" if method.gatekeeping else f"{several} comparisons of primaries"
+    shared = (
+        "primaries in order"
+        if method.gatekeeping
+        else f"{several} comparison{'s' if several > 1 else ''} of primaries"
+    )
+    lateness = shown_duration(method.lateness_seconds)
     lines = {
         "method": f"{method.method}{f', {method.boundary}' if method.boundary else ''}",
         "alpha": f"{method.alpha:g} two-sided over {shared}; power {method.power:g}",
         "unit": f"{method.unit}, randomised by {method.randomised}",
-        "lateness": f"{method.lateness_seconds:,} s after a unit's window for its outcomes to arrive",
+        "lateness": f"{lateness} after a unit's window for its outcomes to arrive",
         "plan": report.plan,
         "meshtrial": method.version,
     }
-    table = _table("Method")
+    table = titled("Method")
     table.show_header = False
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, line in lines.items():
         table.add_row(name, line)
     return table
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, pad_edge=False)
 
 
 def _name(arm: ArmPart) -> str:

@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from meshtrial.analysis.numbers import shown_p
-from meshtrial.analysis.render_over_time import effect_cells, kinds_of, titled
+from meshtrial.analysis.numbers import shown_p, shown_share
+from meshtrial.analysis.render_over_time import effect_cells, kinds_of, spaced, titled
 from meshtrial.analysis.report_beside_parts import (
     BreakdownPart,
     CarryoverPart,
@@ -40,16 +40,16 @@ def _cohorts(part: CohortsPart, kinds: _Kinds) -> Iterator[RenderableType]:
     for breakdown in part.breakdowns:
         table = _breakdown(breakdown, kinds[breakdown.metric], f"by {breakdown.field}")
         table.caption = f"{_heterogeneity('effects', breakdown.interaction)}\n{part.label}"
-        yield table
+        yield spaced(table)
     if part.post_stratified:
         table = _effects("Post-stratified, beside the plan's own estimates", "metric", "arm")
         table.add_column("variance removed", justify="right")
         for one in part.post_stratified:
-            removed = "" if one.variance_removed is None else f"{one.variance_removed:.1%}"
+            removed = "" if one.variance_removed is None else shown_share(one.variance_removed).lstrip("+")
             cells = effect_cells(one.effect, kinds[one.metric])
             table.add_row(one.metric, one.arm, *cells, removed)
         table.caption = _reasons(*(one.effect for one in part.post_stratified))
-        yield table
+        yield spaced(table)
 
 
 def _carryover(part: CarryoverPart, kinds: _Kinds) -> Iterator[RenderableType]:
@@ -64,7 +64,7 @@ def _carryover(part: CarryoverPart, kinds: _Kinds) -> Iterator[RenderableType]:
         table = _breakdown(breakdown, kinds[breakdown.metric], "by the arm that units had before")
         effects = _heterogeneity("effects", breakdown.interaction)
         table.caption = f"{effects}\n{_heterogeneity('values, whatever the arm here,', one.main_effect)}"
-        yield table
+        yield spaced(table)
 
 
 def _holdout(part: HoldoutPart, kinds: _Kinds) -> Iterator[RenderableType]:
@@ -81,7 +81,7 @@ def _holdout(part: HoldoutPart, kinds: _Kinds) -> Iterator[RenderableType]:
         told.append(f"{part.moved:,} units were seen on both sides, as the holdout changed")
     reasons = _reasons(*(one.effect for one in part.primaries))
     table.caption = "\n".join([*told, *([reasons] if reasons else []), *part.caveats])
-    yield table
+    yield spaced(table)
 
 
 def _interference(part: InterferencePart, kinds: _Kinds) -> Iterator[RenderableType]:
@@ -95,7 +95,7 @@ def _interference(part: InterferencePart, kinds: _Kinds) -> Iterator[RenderableT
         if one.shares is not None:
             told += f"; from {one.shares[0]:.0%} to {one.shares[1]:.0%} of a group's neighbours are treated"
         table.caption = _joined(told, one.own.not_estimable)
-        yield table
+        yield spaced(table)
 
 
 def _breakdown(part: BreakdownPart, kind: MetricKind, by: str) -> Table:
@@ -125,7 +125,6 @@ def _heterogeneity(what: str, part: HeterogeneityPart) -> str:
 
 def _effects(title: str, *names: str) -> Table:
     table = titled(title)
-    table.caption_justify = "left"
     for name in names:
         table.add_column(name, overflow="fold")
     table.add_column("effect", justify="right", no_wrap=True)

@@ -32,7 +32,7 @@ from meshtrial.analysis.report_parts import (
     VerdictPart,
 )
 from meshtrial.analysis.trial import Analysis, analyse
-from meshtrial.plan.inference import Boundary, Metric, Primary
+from meshtrial.plan.inference import Boundary, Metric, MetricKind, Primary
 from meshtrial.plan.model import Arm, Experiment, Plan
 from meshtrial.stats.contrast import Contrast
 from meshtrial.store.engine import DuckDB
@@ -205,6 +205,7 @@ def _metric(entry: Entry, analysis: Analysis) -> MetricPart:
         metric=entry.metric.id,
         role=type(entry).__name__.lower(),
         kind=entry.metric.kind.value,
+        in_percent=entry.metric.read_as is MetricKind.PROPORTION,
         direction=None if entry.direction is None else entry.direction.value,
         cap=_cap(entry.metric, analysis),
         arms=_values(experiment, found),

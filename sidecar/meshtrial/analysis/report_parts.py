@@ -132,6 +132,8 @@ class ComparisonPart(msgspec.Struct, frozen=True, kw_only=True):
     better_maybe_small, equivalent, inconclusive or worse."""
     margin: float | None
     """Of a guardrail: how much worse the arm may be, in the metric's unit, above 0."""
+    relative_margin: float | None
+    """Of a guardrail whose margin the plan gives as a share of control's value: that share."""
     within_margin: bool | None
     """Of a guardrail: whether the arm is shown to be worse by less than the margin."""
     unadjusted: EstimatePart | None
@@ -158,6 +160,9 @@ class MetricPart(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     """primary, guardrail or secondary."""
     kind: str
+    in_percent: bool
+    """Whether people read its values in percent and its effects in percentage points: those of a proportion,
+    and of a ratio of requests that failed by all."""
     direction: str | None
     """up or down: which way is better; null of a secondary where neither is."""
     cap: float | None

@@ -8,7 +8,6 @@ from meshtrial.plan.decision import DEFAULT_LATENESS
 from meshtrial.plan.inference import (
     Boundary,
     DecisionRule,
-    Direction,
     Guardrail,
     Looks,
     Margin,
@@ -80,11 +79,8 @@ def _boundary(boundary: Boundary) -> str:
 
 def _guardrail(guardrail: Guardrail) -> str:
     margin = margin_words(guardrail.margin, guardrail.metric)
-    return f"{guardrail.metric.id} {_worse(guardrail.direction)} by less than {margin}"
-
-
-def _worse(better: Direction) -> str:
-    return "down" if better is Direction.UP else "up"
+    better = f"({guardrail.direction} is better)"
+    return f"{guardrail.metric.id} {better} may be worse by less than {margin}"
 
 
 def _secondary(secondary: Secondary) -> str:
@@ -93,7 +89,7 @@ def _secondary(secondary: Secondary) -> str:
 
 def margin_words(margin: Margin, metric: Metric) -> str:
     """An effect or margin of a metric: `2pp`, `5%` of control's value, `0.25`."""
-    found = margin_document(margin, metric.kind)
+    found = margin_document(margin, metric.read_as)
     if margin.scale is Scale.RELATIVE:
         return str(found).removesuffix(" relative") + " of control's value"
     return found if isinstance(found, str) else f"{margin.value:g}"

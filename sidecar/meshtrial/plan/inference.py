@@ -113,6 +113,17 @@ class Metric:
     before exposure (`events` is then the numerator). One of the metric's own events is CUPED; several are
     regression adjustment."""
 
+    @property
+    def is_failure_share(self) -> bool:
+        """Whether it is a ratio of requests that failed by all."""
+        failed = {RequestField.ERROR, RequestField.GRPC_ERROR}
+        return self.kind is MetricKind.RATIO and self.events.outcome is None and self.events.field in failed
+
+    @property
+    def read_as(self) -> MetricKind:
+        """The kind that people read its numbers as: a share of failed requests is a proportion to them."""
+        return MetricKind.PROPORTION if self.is_failure_share else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Margin:

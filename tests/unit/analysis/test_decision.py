@@ -279,9 +279,9 @@ def test_the_sentence_says_the_effect_that_was_wanted_with_its_sign() -> None:
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
-        (SAFE, "within the margin of +1.00pp"),
-        (OPEN, "not shown to be within +1.00pp"),
-        (HARM, "worse by more than the margin of +1.00pp"),
+        (SAFE, "within the margin of 1pp"),
+        (OPEN, "not shown to be within the margin of 1pp"),
+        (HARM, "worse by more than the margin of 1pp"),
     ],
 )
 def test_the_sentence_of_a_guardrail_names_its_margin(interval: tuple[float, float], words: str) -> None:

@@ -160,8 +160,10 @@ def test_methods_looks_guardrails_and_secondaries_are_shown() -> None:
         "stops early for futility: beta spent as Hwang-Shih-DeCani -2",
         "must surpass control in conversion by 0.5% of control's value, ctr by 0.001",
         (
-            "guardrails: error_rate up by less than 0.005, latency_p95 up by less than 10% of control's "
-            "value, retention down by less than 1pp, latency up by less than 20"
+            "guardrails: error_rate (down is better) may be worse by less than 0.5pp, "
+            "latency_p95 (down is better) may be worse by less than 10% of control's value, "
+            "retention (up is better) may be worse by less than 1pp, "
+            "latency (down is better) may be worse by less than 20"
         ),
         "looked at too: basket, revenue (up), profit",
         "outcomes count until 0 seconds after a window's end",
