@@ -20,7 +20,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(importing, "PAUSES", ())
     (tmp_path / "plan.yaml").write_text(plan_text({"rank-v2": experiment(strata=["x-country"])}))
     path = tmp_path / "assigned.csv"
-    path.write_text("user,arm,at\nann,v1,1\n")
+    path.write_text("user,arm,at\nann,v1,1790000000\n")
     return path
 
 
