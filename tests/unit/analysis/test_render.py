@@ -205,8 +205,9 @@ def test_a_metric_in_percent_is_shown_so_whatever_its_kind(stopped: Report) -> N
 
 
 def test_a_curve_says_how_much_of_it_is_shown_and_what_a_slope_is_worth(stopped: Report) -> None:
-    assert stopped.over_time is not None
-    course = stopped.over_time.courses[0]
+    over_time = stopped.over_time
+    assert over_time is not None
+    course = over_time.courses[0]
     point = msgspec.structs.replace(course.by_day[0], days=1)
     trend = TrendPart(
         together=1,
@@ -222,7 +223,7 @@ def test_a_curve_says_how_much_of_it_is_shown_and_what_a_slope_is_worth(stopped:
 
     def told(number: int, since: TrendPart) -> str:
         one = msgspec.structs.replace(course, grown=(point,) * number, by_day=(point,), since_exposure=since)
-        part = msgspec.structs.replace(stopped.over_time, courses=(one,))
+        part = msgspec.structs.replace(over_time, courses=(one,))
         return " ".join(drawn(msgspec.structs.replace(stopped, over_time=part)).split())
 
     text = told(19, trend)
