@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from meshtrial.analysis import frozen
+from meshtrial.analysis.caps import Settles
 from meshtrial.analysis.frozen import Frozen
 from meshtrial.analysis.report import make_report
 from meshtrial.plan.model import Plan
@@ -60,9 +61,9 @@ class Growing:
         with self._open() as patched:
             anew = Frozen._anew  # noqa: SLF001 - what is counted here has no other name
 
-            def counted(frozen: Frozen) -> object:
+            def counted(frozen: Frozen, settles: Settles) -> object:
                 self.anew += 1
-                return anew(frozen)
+                return anew(frozen, settles)
 
             patched.setattr(Frozen, "_anew", counted)
             with open_reading(self.root, exposures_once=False) as reading:

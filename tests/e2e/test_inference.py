@@ -100,7 +100,7 @@ def told() -> Iterator[Told]:
         trials = Told(running)
         crowd.send("/shop", FIRST)
         crowd.send("/read", READING)
-        time.sleep(WINDOW + LATENESS + 1)
+        time.sleep(MINIMUM_DURATION + WINDOW + LATENESS + 1)
         trials.first = trials.reports()
         crowd.send("/shop", LATER)
         time.sleep(WINDOW + LATENESS + 1)

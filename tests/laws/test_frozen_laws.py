@@ -21,6 +21,8 @@ PLANS = (
         (_WINDOW, f"{_WINDOW}, cap: 60%"),
     ),
     plan_of(("planned_units: 100", "planned_units: 40"), (_WINDOW, f"{_WINDOW}, cap: 20")),
+    plan_of(("planned_units: 100", "planned_units: 40"), (_WINDOW, f"{_WINDOW}, cap: 60%")),
+    plan_of(("planned_units: 100", "planned_units: 40"), (_WINDOW, f"{_WINDOW}, cap: 95%")),
 )
 
 

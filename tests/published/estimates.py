@@ -186,10 +186,10 @@ def quantile(given: Any) -> Any:
     """Published with a factor (n - 1) / n on each arm's variance; ours, over units, has n / (n - 1)."""
     nu, arms = given["nu"], []
     for arm in (given["control"], given["treatment"]):
-        n, half = arm["n"], norm.isf(0.025) * math.sqrt(nu * (1 - nu) * arm["n"])
+        q, n, half = arm["q"], arm["n"], norm.isf(0.025) * math.sqrt(nu * (1 - nu) * arm["n"])
         counts = Joint((0.0, 0.0), n, (nu * n, n), (nu * n, nu * n, n))
         ranks = Ranks(nu * n - half, nu * n + half)
-        arms.append(QuantileSample(arm["q"], counts, ranks, arm["lower"], arm["upper"]))
+        arms.append(QuantileSample(nu, q, counts, counts, q, q, ranks, arm["lower"], arm["upper"]))
     found = told(quantile_contrast(*arms))
     control, treatment = (
         error * (arm.counts.units - 1) / arm.counts.units

@@ -79,4 +79,4 @@ class Scale:
     limits: tuple[float | None, ...]
     """What each variable counts as at most; None for no limit."""
     settled: int
-    """The limits that are shares are made of units first exposed up to here, nanoseconds since 1970."""
+    """A unit first exposed up to here may change a limit that is a share, nanoseconds since 1970."""

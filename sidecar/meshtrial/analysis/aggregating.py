@@ -1,11 +1,11 @@
 """Tables of units and events -> aggregates: the SQL that adds up, and what is read from its rows."""
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
 from meshtrial.analysis.aggregates import Aggregates, Numbers, Scale
-from meshtrial.analysis.cells import Key
+from meshtrial.analysis.caps import Settles, Settling, units_for
+from meshtrial.analysis.cells import Counts, Key
 from meshtrial.analysis.eligible import Eligible
 from meshtrial.analysis.events import Kinds, events_needed, events_query, values_of_events
 from meshtrial.analysis.marks import asked_of, flag_columns, mark_columns
@@ -29,8 +29,8 @@ from meshtrial.analysis.variables import Variable, all_variables
 from meshtrial.names import Reason
 from meshtrial.store.engine import Engine, quoted
 
-LEAST_FOR_CAP: Final = 10
-"""Units above a cap that is a share: as many units as that takes set the cap, the earliest ones."""
+UNSETTLED: Final = 2**63 - 1
+"""`Scale.settled` where any unit, and time alone, may change a limit."""
 
 
 class Tied(Exception):
@@ -91,15 +91,23 @@ def keep_values(engine: Engine, trial: Trial) -> None:
     engine.keep("unit_values", values_of_events(trial, all_variables(metrics), kinds, marks))
 
 
-def scale_of(engine: Engine, trial: Trial) -> Scale:
-    """What all units are measured by; from the tables of units and values."""
+def scale_of(engine: Engine, trial: Trial, settles: Settles) -> Scale:
+    """What all units are measured by; from the tables of units and values.
+
+    Args:
+        engine: Has the tables of `keep_units` and `keep_values`.
+        trial: The experiment.
+        settles: Tells which units may set a cap that is a share.
+    """
     variables = all_variables(trial.experiment.decision.metrics())
     if not variables:
         return Scale((), (), 0)
-    limits = tuple(_limit(engine, trial, i, variable) for i, variable in enumerate(variables))
+    shares = [v.cap.value for v in variables if v.cap is not None and v.cap.is_share]
+    settling = settles(_kept_counts(engine, trial)) if shares else Settling(0, looked=True, waits=False)
+    limits = tuple(_limit(engine, trial, i, variable, settling) for i, variable in enumerate(variables))
     means = engine.rows(shifts_query(capped(variables, limits)))[0]
     shifts = (0.0 if v.binary else float(mean) for v, mean in zip(variables, means, strict=True))
-    return Scale(tuple(shifts), limits, _settled(engine, variables))
+    return Scale(tuple(shifts), limits, _settled(engine, shares, settling))
 
 
 def aggregate(engine: Engine, trial: Trial, tallies: Tallies, scale: Scale) -> Aggregates:
@@ -136,36 +144,49 @@ def _number(number: object) -> float:
     return number if isinstance(number, int | float) else float(str(number))
 
 
-def _limit(engine: Engine, trial: Trial, number: int, variable: Variable) -> float | None:
+def _kept_counts(engine: Engine, trial: Trial) -> Counts:
+    """Units analysed."""
+    rows = engine.rows(f"""
+SELECT k.Period, p.Phase, p.Cohort, p.Arm, sum(k.Units) FROM (
+  SELECT First - First % {trial.period} AS Period, Place, count(*) AS Units FROM kept_units
+  GROUP BY Period, Place
+) k JOIN places p ON k.Place = p.Place GROUP BY k.Period, p.Phase, p.Cohort, p.Arm
+""")
+    return {Key(int(period), phase, cohort, arm): int(units) for period, phase, cohort, arm, units in rows}
+
+
+def _limit(engine: Engine, trial: Trial, number: int, variable: Variable, settling: Settling) -> float | None:
     """A cap in the variable's unit; one that is a share, from the earliest units of both arms together."""
     cap = variable.cap
     if cap is None or not cap.is_share:
         return cap.value if cap else None
+    wanted = units_for(cap.value)
     found = engine.rows(f"""
 WITH early AS (
   SELECT Value, row_number() OVER (ORDER BY Value) AS Number, count(*) OVER () AS Units FROM (
     SELECT coalesce(V{number}, 0.0) AS Value FROM kept_units LEFT JOIN unit_values USING ({trial.unit_key})
-    ORDER BY First, Unit LIMIT {_wanted(cap.value)}
+    WHERE First < {settling.cut} ORDER BY First, Unit LIMIT {wanted}
   ) e
 )
-SELECT min(Value) FROM early WHERE Number >= {cap.value!r} * Units
+SELECT min(Value), max(Units) FROM early WHERE Number >= {cap.value!r} * Units
 """)
-    return None if found[0][0] is None else float(found[0][0])
+    [(limit, units)] = found
+    return None if limit is None or (settling.waits and units < wanted) else float(limit)
 
 
-def _wanted(share: float) -> int:
-    return math.ceil(LEAST_FOR_CAP / (1 - share))
-
-
-def _settled(engine: Engine, variables: Sequence[Variable]) -> int:
-    """The latest first exposure that a limit is made of, or the end of time where more are wanted."""
-    wanted = [_wanted(v.cap.value) for v in variables if v.cap is not None and v.cap.is_share]
-    if not wanted:
+def _settled(engine: Engine, shares: Sequence[float], settling: Settling) -> int:
+    """The latest first exposure that may change a limit."""
+    if not shares:
         return 0
+    wanted = max(map(units_for, shares))
     [(units, latest)] = engine.rows(f"""
-SELECT count(*), max(First) FROM (SELECT First FROM kept_units ORDER BY First, Unit LIMIT {max(wanted)}) e
+SELECT count(*), max(First) FROM (
+  SELECT First FROM kept_units WHERE First < {settling.cut} ORDER BY First, Unit LIMIT {wanted}
+) e
 """)
-    return int(latest) if units == max(wanted) else 2**63 - 1
+    if units == wanted:
+        return int(latest)
+    return settling.cut - 1 if settling.looked else UNSETTLED
 
 
 def _other_arms(engine: Engine, trial: Trial, tallies: Tallies) -> dict[Key, Numbers]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from meshtrial.analysis.breakdown import Breakdown, adjusted, breakdown_of
+from meshtrial.analysis.caps import unsettled
 from meshtrial.analysis.carryover import Carryover, former_balance, former_counts, keep_former_arms
 from meshtrial.analysis.findings import primary_alpha, tuned_for
 from meshtrial.analysis.holdout import Holdout, first_held, holdout_of
@@ -124,7 +125,7 @@ class _Beside:
             return NotEstimable("quantiles are not told by parts of the units")
         if self.experiment.unit.switchback is not None:
             return NotEstimable("a switchback is judged as a whole: its windows are not told by parts")
-        return None
+        return unsettled(metric, self.shown.gathered, self.shown.cut)
 
     def _tuned_for(self, arm_id: str) -> float:
         arm = self.experiment.arm(arm_id)

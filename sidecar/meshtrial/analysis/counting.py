@@ -5,6 +5,7 @@ from typing import Protocol
 
 from meshtrial.analysis.aggregates import Aggregates, Scale
 from meshtrial.analysis.aggregating import aggregate, keep_events, keep_units, keep_values, scale_of
+from meshtrial.analysis.caps import Settles
 from meshtrial.analysis.eligible import Eligible
 from meshtrial.analysis.tallies import Tallies, read_tallies
 from meshtrial.analysis.units import Trial
@@ -21,12 +22,15 @@ class Counting(Protocol):
     def tallies(self) -> Tallies:
         """The store's rows, counted: the first that is asked for."""
 
-    def aggregates(self, tallies: Tallies, eligible: Sequence[Eligible]) -> tuple[Aggregates, Scale]:
+    def aggregates(
+        self, tallies: Tallies, eligible: Sequence[Eligible], settles: Settles
+    ) -> tuple[Aggregates, Scale]:
         """What the units add up to, and by what they are measured.
 
         Args:
             tallies: Of the store.
             eligible: Which units are analysed.
+            settles: Tells which of them may set a cap that is a share.
         """
 
 
@@ -47,10 +51,12 @@ class Whole:
         """The store's rows, counted."""
         return read_tallies(self.engine, self.trial, self.now)
 
-    def aggregates(self, tallies: Tallies, eligible: Sequence[Eligible]) -> tuple[Aggregates, Scale]:
+    def aggregates(
+        self, tallies: Tallies, eligible: Sequence[Eligible], settles: Settles
+    ) -> tuple[Aggregates, Scale]:
         """What the units add up to, and by what they are measured."""
         keep_tables(self.engine, self.trial, eligible)
-        scale = scale_of(self.engine, self.trial)
+        scale = scale_of(self.engine, self.trial, settles)
         return aggregate(self.engine, self.trial, tallies, scale), scale
 
 

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from meshtrial.analysis.aggregates import Aggregates, Numbers, Scale
-from meshtrial.analysis.aggregating import aggregate, kinds_of, scale_of
+from meshtrial.analysis.aggregating import UNSETTLED, aggregate, kinds_of, scale_of
+from meshtrial.analysis.caps import Settles
 from meshtrial.analysis.cells import Key
 from meshtrial.analysis.counting import Counting, Whole, keep_tables
 from meshtrial.analysis.deferred import Deferred
@@ -39,7 +40,7 @@ from meshtrial.store.remembered import Memory, Words, common, digest_of
 if TYPE_CHECKING:
     import duckdb
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Of what is remembered. Goes up when a query or its meaning changes between versions."""
 LEAST: Final = 200_000
 """Rows worth to be remembered: fewer are read in a moment."""
@@ -138,18 +139,24 @@ class Frozen:
         with self._reading.part(new, journal=True) as database:
             return closed.plus(read_tallies(DuckDB(database), self._trial, self._now))
 
-    def aggregates(self, tallies: Tallies, eligible: Sequence[Eligible]) -> tuple[Aggregates, Scale]:
+    def aggregates(
+        self, tallies: Tallies, eligible: Sequence[Eligible], settles: Settles
+    ) -> tuple[Aggregates, Scale]:
         """What the units add up to, and by what they are measured."""
         self._eligible = tuple(eligible)
         for base in (self._base, None):
-            if base is not None and base.eligible != self._eligible:
+            if base is not None and (base.eligible != self._eligible or self._is_unsettled(base)):
                 continue
             try:
-                return self._with_new(base or self._anew(), tallies)
+                return self._with_new(base or self._anew(settles), tallies)
             except Unsettled:
                 continue
         self.engine = self._whole
-        return Whole(self._whole, self._trial, self._now).aggregates(tallies, eligible)
+        return Whole(self._whole, self._trial, self._now).aggregates(tallies, eligible, settles)
+
+    def _is_unsettled(self, base: Base) -> bool:
+        """Whether time alone may have changed what units are measured by: more of them are final by now."""
+        return base.scale.settled == UNSETTLED and base.now != self._now
 
     def _load(self) -> tuple[Base | None, Words]:
         """What holds for the store as it is."""
@@ -204,11 +211,11 @@ class Frozen:
             self._closed = engine, read_tallies(engine, self._trial, self._now)
         return self._closed
 
-    def _anew(self) -> Base:
+    def _anew(self, settles: Settles) -> Base:
         """Count all segments, and remember them."""
         engine, tallies = self._of_segments()
         keep_tables(engine, self._trial, self._eligible)
-        scale = scale_of(engine, self._trial)
+        scale = scale_of(engine, self._trial, settles)
         aggregates = aggregate(engine, self._trial, tallies, scale)
         self._units = self._units_of(engine)
         base = Base(

@@ -5,6 +5,7 @@ unlike, and whatever is lost in one arm more than in another, fails a check; wha
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from meshtrial.analysis.health_balance import covariate_balance
 from meshtrial.analysis.health_check import Check, Patient
@@ -29,9 +30,20 @@ from meshtrial.analysis.health_time import clocks, exposures_flow
 
 
 def check_health(patient: Patient) -> tuple[Check, ...]:
-    """All checks that concern the experiment, in the order in which they are shown."""
-    checks = (check(patient) for check in CHECKS)
-    return tuple(check for check in checks if check is not None)
+    """All checks that concern the experiment, in the order in which they are shown.
+
+    Without an exposure none has passed, but for what is of requests alone.
+    """
+    checks = [found for check in CHECKS if (found := check(patient)) is not None]
+    if any(patient.gathered.exposed.values()):
+        return tuple(checks)
+    nothing = "nothing to check yet: no unit was exposed"
+    return tuple(
+        replace(found, passed=None, p_value=None, detail=nothing)
+        if found.passed and found.check != "failed_open"
+        else found
+        for found in checks
+    )
 
 
 CHECKS: tuple[Callable[[Patient], Check | None], ...] = (

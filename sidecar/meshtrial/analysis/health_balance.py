@@ -5,9 +5,7 @@ from meshtrial.analysis.health_check import ALARM, Check, Patient
 from meshtrial.analysis.strata import strata_of
 from meshtrial.analysis.variables import Variable, variables_of
 from meshtrial.plan.inference import MetricKind
-from meshtrial.stats.contrast import Contrast, combine
-from meshtrial.stats.fixed import fixed_p_value
-from meshtrial.stats.moments import mean_contrast
+from meshtrial.stats.alike import Alike, Pair, alike
 from meshtrial.stats.multiplicity import bonferroni
 
 
@@ -20,20 +18,20 @@ def covariate_balance(patient: Patient) -> Check | None:
     if unit.group_kind is not None or unit.switchback is not None:
         detail = "not judged: units that were randomised together are alike before, too"
         return Check("covariate_balance", None, None, detail)
-    contrasts = {
-        f"{_named(variable)} of {arm.id}": contrast
+    balances = {
+        f"{_named(variable)} of {arm.id}": found
         for variable, (metric, place) in covariates.items()
         for arm in patient.experiment.treatments()
-        if (contrast := _contrast(patient, metric, place, arm.id)) is not None
+        if isinstance(found := alike(_pairs(patient, metric, place, arm.id), binary=variable.binary), Alike)
     }
-    if not contrasts:
+    if not balances:
         return Check("covariate_balance", None, None, "no covariate varies yet")
-    p_values = dict(zip(contrasts, bonferroni([fixed_p_value(c) for c in contrasts.values()]), strict=True))
+    p_values = dict(zip(balances, bonferroni([found.p_value for found in balances.values()]), strict=True))
     p_value, worst = min((p, name) for name, p in p_values.items())
-    contrast = contrasts[worst]
+    found = balances[worst]
     detail = (
-        f"of {len(contrasts)} means before the exposure the least alike is {worst}: {contrast.treatment:.4g},"
-        f" of control {contrast.control:.4g}"
+        f"of {len(balances)} means before the exposure the least alike is {worst}: {found.treatment:.4g},"
+        f" of control {found.control:.4g}"
     )
     if p_value < ALARM:
         advice = (
@@ -62,11 +60,10 @@ def _named(variable: Variable) -> str:
     return f"{what}{f' {events.field}' if events.field else ''} in {-variable.start:,} s before"
 
 
-def _contrast(patient: Patient, metric: str, place: int, treatment: str) -> Contrast | None:
-    """Final units within days, phases and cohorts; strata in which nothing varies tell nothing."""
+def _pairs(patient: Patient, metric: str, place: int, treatment: str) -> list[Pair]:
+    """Final units within days, phases and cohorts."""
     control, cells = patient.experiment.control.id, patient.gathered.cells.get(metric, {})
-    final = patient.final
-    strata = strata_of(final, control, treatment, patient.clock)
+    strata = strata_of(patient.final, control, treatment, patient.clock)
     bound = patient.losses.bounds.final
     of_arm = {
         arm: summed(
@@ -75,12 +72,9 @@ def _contrast(patient: Patient, metric: str, place: int, treatment: str) -> Cont
         )
         for arm in (control, treatment)
     }
-    parts = []
+    pairs = []
     for number, weight in enumerate(strata.weights):
         one, other = (of_arm[arm][number] for arm in (control, treatment))
         only = [float(i == place) for i in range(one.variables)]
-        contrast = mean_contrast(one.linear(only), other.linear(only))
-        if isinstance(contrast, Contrast):
-            parts.append((weight, contrast))
-    found = combine(parts)
-    return found if isinstance(found, Contrast) else None
+        pairs.append(Pair(weight, one.linear(only), other.linear(only)))
+    return pairs

@@ -1,6 +1,9 @@
 """Health of the record: one allocation, one plan at a time, one key; pure."""
 
-from meshtrial.analysis.health_check import Check, Patient, listed, moment
+from collections.abc import Sequence
+
+from meshtrial.analysis.health_check import LEAST, Check, Patient, listed, moment
+from meshtrial.analysis.history import Unknown
 
 
 def one_allocation(patient: Patient) -> Check:
@@ -15,6 +18,17 @@ def one_allocation(patient: Patient) -> Check:
         )
     if small := _too_few(patient):
         notes.append(f"left out, as some arm has too few units: {listed(small)}")
+    if patient.looks:
+        several = len(patient.experiment.splits) > 1
+        thin: dict[str, set[tuple[str, str]]] = {}
+        for (metric, _), measured in patient.looks[-1].measured.items():
+            thin.setdefault(metric, set()).update(measured.left_out)
+        notes += [
+            f"left out of {metric}, as some arm has too few events:"
+            f" {', '.join(_named(*part, several=several) for part in sorted(parts))}"
+            for metric, parts in thin.items()
+            if parts
+        ]
     if notes:
         return Check("one_allocation", None, None, "; ".join(notes))
     return Check("one_allocation", True, None, "every unit kept its arm under the allocation")
@@ -31,10 +45,12 @@ def _too_few(patient: Patient) -> list[tuple[str, int]]:
             units[key.phase, key.cohort] += count
     several = len(patient.experiment.splits) > 1
     return [
-        (f"phase {phase[:8]}{f' {cohort}' if several else ''}", count)
-        for (phase, cohort), count in units.items()
-        if count
+        (_named(phase, cohort, several=several), count) for (phase, cohort), count in units.items() if count
     ]
+
+
+def _named(phase: str, cohort: str, *, several: bool) -> str:
+    return f"phase {phase[:8]}{f' {cohort}' if several else ''}"
 
 
 def one_plan(patient: Patient) -> Check:
@@ -64,9 +80,41 @@ def one_plan(patient: Patient) -> Check:
         notes.append(
             f"{history.unread:,} recorded plans cannot be read: damaged, or of a newer version of meshtrial"
         )
+    left_out, units = _left_out(patient, history.unknown), _compared(patient)
+    if left_out >= LEAST and left_out > UNKNOWN_TOLERATED * units:
+        cost = [(u.phase[:8], _left_out(patient, [u])) for u in history.unknown]
+        notes.append(
+            f"what arm others had then is not known either, which leaves out {left_out:,} of {units:,} units"
+            f" of the phases that are compared ({listed(cost)}): import what is of these phases with the plan"
+            " that was in force then, so that it is recorded; if it is of another environment, keep it in"
+            " another store"
+        )
+        return Check("one_plan", False, None, "; ".join(notes))
     if notes:
         return Check("one_plan", None, None, "; ".join(notes))
     return Check("one_plan", True, None, "one allocation was in force at a time, and all are known")
+
+
+UNKNOWN_TOLERATED = 0.1
+"""Share of the compared phases' units: a phase may end without a trace, but not go on beside another."""
+
+
+def _compared(patient: Patient) -> int:
+    """Units first exposed under an allocation that is compared."""
+    return sum(units for key, units in patient.exposed.items() if key.phase in patient.forms)
+
+
+def _left_out(patient: Patient, unknown: Sequence[Unknown]) -> int:
+    """Of these, the units left out whose window reached into one of these phases."""
+    closing = patient.experiment.decision.closing() * 10**9
+    return sum(
+        units - patient.gathered.analysed.get(key, 0)
+        for key, units in patient.exposed.items()
+        if key.phase in patient.forms
+        and any(
+            u.since - closing < key.period + patient.clock.period and key.period < u.until for u in unknown
+        )
+    )
 
 
 def one_key(patient: Patient) -> Check:

@@ -52,6 +52,8 @@ def exposures_routed(patient: Patient) -> Check | None:
     lost = patient.losses.requests.unrouted
     if not lost:
         return None
+    if not patient.losses.requests.count:
+        return _unlogged(patient, sum(place.units for place in lost.values()))
     return _lost(
         patient,
         "exposures_routed",
@@ -61,6 +63,19 @@ def exposures_routed(patient: Patient) -> Check | None:
         " at"
         " failed_open, at the proxy's time-out for the sidecar, and at the log's delivery",
     )
+
+
+def _unlogged(patient: Patient, units: int) -> Check:
+    """Metrics read the log, and there is none: without requests there are no errors either."""
+    decision = patient.experiment.decision
+    reading = [metric.id for metric in decision.metrics() if metric.events.outcome is None]
+    several = len(reading) > 1
+    detail = (
+        f"the plan's metric{'s' * several} {', '.join(reading)} read{'s' * (not several)} the proxy's access"
+        f" log, and the store has no request of this experiment, for {units:,} units that were exposed: send"
+        " the log to the collector (docs/doctor.md, `requests-unlogged`), or measure outcomes"
+    )
+    return Check("exposures_routed", False if units >= LEAST else None, None, detail)
 
 
 def _lost(patient: Patient, name: str, lost: Mapping[Place, Lost], what: str, advice: str) -> Check:
@@ -80,8 +95,10 @@ def _lost(patient: Patient, name: str, lost: Mapping[Place, Lost], what: str, ad
     told = None if isinstance(p_value, NotEstimable) else p_value
     detail = f"{what}: {shares(totals)}"
     over = any(n >= LEAST and n > LOST_TOLERATED * units for _, n, units in totals)
-    if over or (told is not None and told < ALARM):
+    if told is not None and told < ALARM:
         return Check(name, False, told, f"{detail}; {advice}")
+    if over:
+        return Check(name, False, None, f"{detail}; {advice}")
     if any(n for _, n, _ in totals):
         return Check(name, None, told, f"{detail}; up to {LOST_TOLERATED:.1%} of an arm is tolerated")
     return Check(name, True, told, detail)

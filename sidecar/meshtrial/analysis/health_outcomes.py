@@ -1,11 +1,12 @@
 """Health of outcomes: those that join no unit, that one arm loses more of, or that stopped coming; pure."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from meshtrial.analysis.cells import Key
-from meshtrial.analysis.health_check import ALARM, Check, Patient, by_place, moment, shares
+from meshtrial.analysis.health_check import ALARM, LEAST, Check, Patient, by_place, moment, shares
 from meshtrial.analysis.marks import Asked, Kept
 from meshtrial.analysis.signs import Signs
 from meshtrial.analysis.strays import Stray
@@ -23,13 +24,20 @@ def outcomes_join(patient: Patient) -> Check | None:
     strays, dropped = patient.signs.stray, patient.losses.dropped
     if not strays and not patient.losses.outcomes.kept:
         return None
-    metrics = {metric.id: metric for metric in patient.experiment.decision.metrics()}
-    notes = [note for name, stray in strays.items() if (note := _strays(metrics[name], stray, patient.signs))]
+    of_name: dict[str, dict[Metric, Stray]] = {}
+    for metric in patient.experiment.decision.metrics():
+        if metric.id in strays and metric.events.outcome is not None:
+            of_name.setdefault(metric.events.outcome, {})[metric] = strays[metric.id]
+    notes = [note for name, own in of_name.items() for note in _strays(name, own, patient.signs)]
+    between: dict[tuple[str | None, int], list[str]] = {}
+    for one, kept in patient.losses.outcomes.kept.items():
+        units = sum(part.between for part in kept.values())
+        between.setdefault((one.events.outcome, units), []).append(one.metric)
     notes += [
-        f"{_named(one)}: {between:,} units have one after the exposure and before the window, where it does"
-        " not count"
-        for one, kept in patient.losses.outcomes.kept.items()
-        if (between := sum(part.between for part in kept.values()))
+        f"`{name}` ({', '.join(dict.fromkeys(ids))}): {units:,} units have one after the exposure and before"
+        " the window, where it does not count"
+        for (name, units), ids in between.items()
+        if units
     ]
     notes += [
         f"{count:,} of `{events.outcome}` have a field `{events.field}` that is no number within 1e100,"
@@ -55,10 +63,25 @@ _WHY = {
 }
 
 
-def _strays(metric: Metric, stray: Stray, signs: Signs) -> str:
-    if metric.events.outcome not in signs.outcome_names:
+def _strays(name: str, strays: Mapping[Metric, Stray], signs: Signs) -> Iterator[str]:
+    """Of the metrics of one outcome: what all of them share is said once."""
+    whole = f"`{name}` ({', '.join(metric.id for metric in strays)})"
+    if name not in signs.outcome_names:
         stored = ", ".join(signs.outcome_names) or "none at all"
-        return f"{metric.id}: no outcome `{metric.events.outcome}` is stored, but {stored}"
+        yield f"{whole}: no such outcome is stored, but {stored}"
+        return
+    told = {metric: _told(metric, stray) for metric, stray in strays.items()}
+    first = next(iter(told.values()))
+    shared = [part for part in first if all(part in parts for parts in told.values())]
+    if shared:
+        yield f"{whole}: {_said(shared)}"
+    for metric, parts in told.items():
+        if own := [part for part in parts if part not in shared]:
+            yield f"{metric.id}: {_said(own)}"
+
+
+def _told(metric: Metric, stray: Stray) -> list[tuple[int, str]]:
+    """How many outcomes, and what of them."""
     normal = "(holdouts, other slices and testers are normal)"
     never, lacking = stray.never_exposed, stray.lacking_value
     whose = "belongs to a unit that was" if never == 1 else "belong to units that were"
@@ -69,13 +92,13 @@ def _strays(metric: Metric, stray: Stray, signs: Signs) -> str:
         (stray.late, "came in the window and was received too late"),
         (lacking, f"{'lacks' if lacking == 1 else 'lack'} the field `{metric.events.field}`, taken as 0"),
     )
-    parts = [(count, what) for count, what in counts if count]
-    if not parts:
-        return ""
+    return [(count, what) for count, what in counts if count]
+
+
+def _said(parts: Sequence[tuple[int, str]]) -> str:
     (first, what), *others = parts
     said = [f"{first:,} {'outcome' if first == 1 else 'outcomes'} {what}"]
-    said += [f"{count:,} {what}" for count, what in others]
-    return f"{metric.id}: {', '.join(said)}"
+    return ", ".join([*said, *(f"{count:,} {what}" for count, what in others)])
 
 
 def outcomes_kept(patient: Patient) -> Check | None:
@@ -85,6 +108,8 @@ def outcomes_kept(patient: Patient) -> Check | None:
     the window is a share of the units that had something there, however many that are.
     """
     kept = {one: parts for one, parts in patient.losses.outcomes.kept.items() if parts}
+    if absent := _absent(patient, kept):
+        return Check("outcomes_kept", False, None, absent)
     units = by_place(patient.final)
     tests: dict[str, list[Losses]] = {}
     for one, parts in kept.items():
@@ -116,6 +141,25 @@ def outcomes_kept(patient: Patient) -> Check | None:
     return Check("outcomes_kept", True, p_value, detail)
 
 
+def _absent(patient: Patient, kept: Mapping[Asked, Mapping[Key, Kept]]) -> str:
+    """A field that most outcomes lack, of most units with outcomes in the window, in every arm."""
+    for one, parts in kept.items():
+        lacking, outcomes = patient.losses.outcomes.lacking.get(one.events, (0, 0))
+        totals = [
+            (arm, sum(p.left_out for p in own), sum(p.within for p in own))
+            for arm in patient.arms
+            if (own := [part for key, part in parts.items() if key.arm == arm])
+        ]
+        lost = [within >= LEAST and 2 * left_out > within for _, left_out, within in totals]
+        if lost and all(lost) and 2 * lacking > outcomes:
+            return (
+                f"{_named(one)}: {lacking:,} of {outcomes:,} outcomes lack the field `{one.events.field}` and"
+                f" count as 0; units with outcomes left out: {shares(totals)}; the field has another name, or"
+                " is not sent"
+            )
+    return ""
+
+
 _NONE = Kept(0, 0, 0, 0)
 
 
@@ -140,28 +184,69 @@ def _events(events: Events) -> str:
 
 
 def outcomes_flow(patient: Patient) -> Check | None:
-    """A stretch without any outcome while units were exposed: all of them would count as having none."""
-    bounds, lateness = patient.losses.bounds, patient.experiment.decision.lateness
+    """A stretch without any outcome while units were exposed: all of them would count as having none.
+
+    Reports in batches leave such stretches as a rule, so one has to be longer than the others.
+    """
     by_period = patient.losses.outcomes.by_period
     if not by_period:
         return None
-    end = bounds.now - lateness * 10**9
     exposed: dict[int, int] = {}
     for key, units in patient.exposed.items():
         exposed[key.period] = exposed.get(key.period, 0) + units
     starts = sorted(exposed)
     totals = [0, *accumulate(exposed[start] for start in starts)]
+    usual: dict[str, int] = {}
     for name, counts in by_period.items():
-        periods = sorted(counts)
-        rate = sum(counts.values()) / max(1, totals[-1])
-        for last, after in pairwise([*periods, max(end, periods[-1])]):
-            before = last + patient.clock.period
-            new = totals[bisect_left(starts, after)] - totals[bisect_left(starts, before)]
-            if new * min(1.0, rate) >= EXPECTED_IN_A_GAP:
-                detail = (
-                    f"no outcome `{name}` from {moment(before)} to {moment(after)}, while {new:,} units were"
-                    " first exposed: look for an outage of what reports it, or of its collector; outcomes"
-                    " that are reported again count once, and within the plan's `lateness`"
-                )
-                return Check("outcomes_flow", False, None, detail)
+        rate = min(1.0, sum(counts.values()) / max(1, totals[-1]))
+        for gap in _gaps(patient, list(counts)):
+            new = totals[bisect_left(starts, gap.to)] - totals[bisect_left(starts, gap.since)]
+            if new * rate < EXPECTED_IN_A_GAP:
+                continue
+            if gap.other is None or gap.length <= _TIMES * gap.other:
+                usual[name] = max(usual.get(name, 0), gap.length)
+                continue
+            detail = (
+                f"no outcome `{name}` from {moment(gap.since)} to {moment(gap.to)}, while {new:,} units were"
+                " first exposed: look for an outage of what reports it, or of its collector; outcomes"
+                " that are reported again count once, and within the plan's `lateness`"
+            )
+            return Check("outcomes_flow", False, None, detail)
+    if usual:
+        detail = "; ".join(
+            f"no outcome `{name}` for up to {length / _SECOND:,.0f} s at a time, as is the rule for it: an"
+            " outage is told once it lasts three times as long"
+            for name, length in usual.items()
+        )
+        return Check("outcomes_flow", None, None, detail)
     return Check("outcomes_flow", True, None, "outcomes came all the time")
+
+
+_TIMES = 3
+"""How much longer than any other a gap is that is no batch's: weekends are three days."""
+_SECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """A stretch of time without an outcome, nanoseconds since 1970."""
+
+    since: int
+    to: int
+    length: int
+    """Nanoseconds from the period of the outcome before to that of the one after."""
+    other: int | None
+    """Longest one of the others that an outcome ended; None where there is none."""
+
+
+def _gaps(patient: Patient, occupied: Sequence[int]) -> Iterator[_Gap]:
+    """Between periods with outcomes, and after the last one."""
+    period = patient.clock.period
+    end = patient.losses.bounds.now - patient.experiment.decision.lateness * _SECOND
+    periods = sorted(occupied)
+    ended = [after - last for last, after in pairwise(periods)]
+    longest = sorted(ended, reverse=True)[:2]
+    for number, (last, after) in enumerate(pairwise([*periods, max(end, periods[-1])])):
+        is_longest = number < len(ended) and after - last == longest[0]
+        others = longest[1:] if is_longest else longest
+        yield _Gap(last + period, after, after - last, others[0] if others else None)

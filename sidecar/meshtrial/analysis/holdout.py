@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from meshtrial.analysis.caps import unsettled
 from meshtrial.analysis.cells import Cells, Key
 from meshtrial.analysis.contrasts import measured_of
 from meshtrial.analysis.gathered import Gathered
@@ -75,7 +76,7 @@ def holdout_of(shown: Shown, since: Mapping[str, int]) -> Holdout:
     shown.engine.keep("sights", _sights(shown.trial, since))
     [(moved,)] = shown.engine.rows(f"SELECT count(*) FROM sights WHERE Moved = 1 AND Period < {shown.cut}")
     metrics = [replace(primary.metric, covariates=()) for primary in rule.primary]
-    refused = {metric.id: reason for metric in metrics if (reason := _refused(metric)) is not None}
+    refused = {metric.id: reason for metric in metrics if (reason := _refused(metric, shown)) is not None}
     plain = [metric for metric in metrics if metric.id not in refused]
     share = layer.holdout / layer.bucketing.buckets if layer else 0.0
     telling = Telling(rule.alpha / len(metrics), max(1.0, rule.planned_units * share * (1 - share)))
@@ -87,13 +88,13 @@ def holdout_of(shown: Shown, since: Mapping[str, int]) -> Holdout:
     return Holdout(tuple(since), int(moved), effects)
 
 
-def _refused(metric: Metric) -> NotEstimable | None:
+def _refused(metric: Metric, shown: Shown) -> NotEstimable | None:
     if metric.kind is MetricKind.QUANTILE:
         return NotEstimable("quantiles are not compared with a holdout")
     parts = [metric.events, *([metric.denominator] if metric.denominator else [])]
     if any(events.outcome is None for events in parts):
         return NotEstimable("requests are those of one experiment: they are not compared with a holdout")
-    return None
+    return unsettled(metric, shown.gathered, shown.cut)
 
 
 def _sights(trial: Trial, since: Mapping[str, int]) -> str:

@@ -117,6 +117,12 @@ def withheld_by(timeline: Timeline, rule: DecisionRule, empty: str, units: int) 
 
 def nobody(experiment: Experiment, gathered: Gathered, signs: Signs) -> str:
     """Why there is no unit, as far as the store tells."""
+    present = sum(units for key, units in gathered.exposed.items() if key.phase == experiment.phase)
+    if present:
+        return (
+            f"none of the {present:,} units exposed under the present allocation can be compared: see"
+            " one_plan and one_allocation"
+        )
     others = sum(gathered.exposed.values()) + signs.other_kinds
     if others:
         return f"no unit was exposed under the present allocation, {others:,} were under another"

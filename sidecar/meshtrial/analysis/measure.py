@@ -1,14 +1,16 @@
 """A look -> what was measured in it: cells summed up, and second passes where they are needed."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from meshtrial.analysis.caps import unsettled
 from meshtrial.analysis.cells import Cells, Clock
 from meshtrial.analysis.contrasts import measured_of
 from meshtrial.analysis.designs import measured_groups, measured_switchback
 from meshtrial.analysis.gathered import Gathered
 from meshtrial.analysis.measured import Key, LookedAt, Measured
-from meshtrial.analysis.quantiles import Group, keep_events, quantile_samples
+from meshtrial.analysis.quantiles import Group, Part, keep_events, quantile_samples
 from meshtrial.analysis.strata import Strata, strata_of
 from meshtrial.analysis.timeline import Look
 from meshtrial.analysis.units import Trial
@@ -51,6 +53,8 @@ class _Look:
         arms = experiment.treatments()
         if metric.kind is MetricKind.QUANTILE:
             return self._quantile(metric, strata)
+        if (reason := unsettled(metric, self.gathered, self.look.cut)) is not None:
+            return {(metric.id, arm.id): Measured(reason, 0, 0, 0.0) for arm in arms}
         if experiment.unit.switchback is not None:
             return measured_switchback(self.engine, self.trial, self.gathered, metric, self.look)
         if experiment.unit.group_kind is not None:
@@ -76,32 +80,50 @@ class _Look:
         }
 
 
-def _of_quantile(
-    samples: Mapping[Group, QuantileSample | NotEstimable], strata: Strata, control: Arm, treatment: Arm
-) -> Measured:
+def _of_quantile(parts: Mapping[Group, Part], strata: Strata, control: Arm, treatment: Arm) -> Measured:
+    """Phases and cohorts without enough events in an arm are left out, unless that is all of them."""
+    weights = strata.of_cohort()
+    thin = tuple(
+        cohort
+        for cohort in weights
+        if not all(
+            (part := parts.get(Group(*cohort, arm.id))) and part.enough for arm in (control, treatment)
+        )
+    )
+    if len(thin) == len(weights):
+        thin = ()
     contrasts: list[tuple[float, Contrast]] = []
-    early: NotEstimable | None = None
+    samples: list[tuple[QuantileSample, QuantileSample]] = []
     time = 0.0
-    for (phase, cohort), weight in strata.of_cohort().items():
-        one, other = (samples.get(Group(phase, cohort, arm.id)) for arm in (control, treatment))
+    for cohort, weight in weights.items():
+        if cohort in thin:
+            continue
+        one, other = (_sample(parts.get(Group(*cohort, arm.id))) for arm in (control, treatment))
         for sample in (one, other):
-            if not isinstance(sample, QuantileSample):
-                return Measured(sample or NotEstimable("an arm has no events"), 0, 0, 0.0)
+            if isinstance(sample, NotEstimable):
+                return Measured(sample, 0, 0, 0.0, left_out=thin)
         if isinstance(one, QuantileSample) and isinstance(other, QuantileSample):
             contrast = quantile_contrast(one, other)
             if isinstance(contrast, NotEstimable):
-                return Measured(contrast, 0, 0, 0.0)
+                return Measured(contrast, 0, 0, 0.0, left_out=thin)
             contrasts.append((weight, contrast))
+            samples.append((one, other))
             n0, n1 = contrast.control_units, contrast.treatment_units
             time += n0 * n1 / (n0 + n1)
-            early = early or burn_in(_below(one), _below(other))
     found = combine(contrasts)
     if isinstance(found, NotEstimable):
-        return Measured(found, 0, 0, 0.0)
-    return Measured(found, found.control_units, found.treatment_units, time, too_early=early)
+        return Measured(found, 0, 0, 0.0, left_out=thin)
+    early = burn_in(*(_below([pair[arm] for pair in samples]) for arm in (0, 1)))
+    n0, n1 = found.control_units, found.treatment_units
+    return Measured(found, n0, n1, time, too_early=early, left_out=thin)
 
 
-def _below(sample: QuantileSample) -> Proportion:
-    """Events at or below the quantile, of all."""
-    below, events = sample.counts.totals
-    return Proportion(round(events), round(below))
+def _sample(part: Part | None) -> QuantileSample | NotEstimable:
+    return part.sample if part else NotEstimable("an arm has no events")
+
+
+def _below(samples: Sequence[QuantileSample]) -> Proportion:
+    """A share q of all events: of whole numbers, more may be at or below the quantile, and none above it."""
+    counts = [sample.counts for sample in samples]
+    events = math.fsum(joint.units * joint.shifts[1] + joint.totals[1] for joint in counts)
+    return Proportion(round(events), round(samples[0].q * events))

@@ -42,6 +42,8 @@ class Measured:
     quantile, groups and switchbacks."""
     p_value: float | None = None
     """Two-sided, where the design has a test of its own: a switchback's re-randomisation."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """Of a quantile: phases and cohorts with too few events in an arm."""
 
 
 Key: TypeAlias = tuple[str, str]

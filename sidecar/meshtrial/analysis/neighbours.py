@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meshtrial.analysis.blocks import Block, blocks_of
+from meshtrial.analysis.caps import unsettled
 from meshtrial.analysis.shown import Shown
 from meshtrial.analysis.units import exposures
 from meshtrial.plan.inference import Metric, MetricKind
@@ -46,7 +47,7 @@ WHERE {exposures(shown.trial)} AND "Group" IS NOT NULL AND Neighbours IS NOT NUL
 
 
 def spill_overs(shown: Shown, alpha: float) -> tuple[SpillOver, ...]:
-    """Each primary that is no quantile, of each arm.
+    """Each primary that is no quantile and has its cap, of each arm.
 
     Args:
         shown: A trial that randomises groups, and whose plan names neighbours.
@@ -56,7 +57,7 @@ def spill_overs(shown: Shown, alpha: float) -> tuple[SpillOver, ...]:
     experiment = shown.experiment
     found: list[SpillOver] = []
     for metric in (primary.metric for primary in experiment.decision.primary):
-        if metric.kind is MetricKind.QUANTILE:
+        if metric.kind is MetricKind.QUANTILE or unsettled(metric, shown.gathered, shown.cut) is not None:
             continue
         blocks = blocks_of(shown.engine, shown.trial, shown.columns(metric), shown.cut)
         found += [

@@ -13,7 +13,13 @@ from meshtrial.analysis.units import Trial
 from meshtrial.plan.inference import Metric
 from meshtrial.stats.estimate import NotEstimable
 from meshtrial.stats.joint import Joint
-from meshtrial.stats.quantile import QuantileSample, cluster_inflation, order_ranks, value_rank
+from meshtrial.stats.quantile import (
+    QuantileSample,
+    cluster_inflation,
+    enough_events,
+    order_ranks,
+    value_rank,
+)
 from meshtrial.store.engine import Engine
 
 _CLASS: Final = "CAST(floor(sign(Value) * 256 * ln(1 + abs(Value))) AS BIGINT)"
@@ -26,6 +32,14 @@ class Group(NamedTuple):
     phase: str
     cohort: str
     arm: str
+
+
+class Part(NamedTuple):
+    """The events of a group."""
+
+    sample: QuantileSample | NotEstimable
+    enough: bool
+    """By the counts of events and units alone, whether they suffice however alike a unit's events are."""
 
 
 def keep_events(engine: Engine, trial: Trial, metric: Metric) -> None:
@@ -48,8 +62,8 @@ SELECT *, {_CLASS} AS Class FROM (
     )
 
 
-def quantile_samples(engine: Engine, q: float, cut: int) -> Mapping[Group, QuantileSample | NotEstimable]:
-    """One sample for each phase, cohort and arm, from the table `quantile_events`.
+def quantile_samples(engine: Engine, q: float, cut: int) -> Mapping[Group, Part]:
+    """One for each phase, cohort and arm with events, from the table `quantile_events`.
 
     Args:
         engine: Has the table, and `places`.
@@ -64,7 +78,7 @@ def quantile_samples(engine: Engine, q: float, cut: int) -> Mapping[Group, Quant
 SELECT Place, Class, count(*) FROM quantile_events WHERE First < {cut} GROUP BY Place, Class
 """):
         classes.setdefault(int(place), []).append((int(number), int(events)))
-    found: dict[Group, QuantileSample | NotEstimable] = {}
+    found: dict[Group, Part] = {}
     for group, own in places.items():
         counts: dict[int, int] = {}
         for number, events in (pair for place in own for pair in classes.get(place, ())):
@@ -98,12 +112,22 @@ SELECT min(Value) FROM (
 """)
         return float(found[0][0])
 
-    def below(self, value: float) -> Joint:
-        """Of each unit: its events at or below a value, and its events."""
+    def beside(self, value: float) -> tuple[float, float]:
+        """The nearest values that events have on either side of a value; that value where there is none."""
+        [[below, above]] = self.engine.rows(f"""
+SELECT max(CASE WHEN Value < CAST({value!r} AS DOUBLE) THEN Value ELSE NULL END),
+  min(CASE WHEN Value > CAST({value!r} AS DOUBLE) THEN Value ELSE NULL END)
+FROM quantile_events WHERE {self.condition}
+""")
+        return value if below is None else float(below), value if above is None else float(above)
+
+    def counted(self, value: float, *, equal: bool) -> Joint:
+        """Of each unit: its events below a value, or up to it as well, and its events."""
+        is_below = f"Value {'<=' if equal else '<'} CAST({value!r} AS DOUBLE)"
         units, *sums = self.engine.rows(f"""
 SELECT count(*), sum(Below), sum(Events), sum(Below * Below), sum(Below * Events), sum(Events * Events)
 FROM (
-  SELECT sum(CASE WHEN Value <= CAST({value!r} AS DOUBLE) THEN 1.0 ELSE 0.0 END) AS Below,
+  SELECT sum(CASE WHEN {is_below} THEN 1.0 ELSE 0.0 END) AS Below,
     CAST(count(*) AS DOUBLE) AS Events
   FROM quantile_events WHERE {self.condition} GROUP BY Together
 ) u
@@ -111,14 +135,16 @@ FROM (
         return Joint((0.0, 0.0), int(units), tuple(map(float, sums[:2])), tuple(map(float, sums[2:])))
 
 
-def _sample(events: _Events, q: float) -> QuantileSample | NotEstimable:
+def _sample(events: _Events, q: float) -> Part:
     number = sum(count for _, count in events.classes)
     value = events.at(value_rank(number, q))
-    counts = events.below(value)
-    inflation = cluster_inflation(counts, q)
+    counts, beneath = (events.counted(value, equal=equal) for equal in (True, False))
+    enough = enough_events(counts, q)
+    inflation = cluster_inflation(counts, beneath)
     if isinstance(inflation, NotEstimable):
-        return inflation
+        return Part(inflation, enough)
     ranks = order_ranks(number, q, inflation)
     if isinstance(ranks, NotEstimable):
-        return ranks
-    return QuantileSample(value, counts, ranks, events.at(ranks.lower), events.at(ranks.upper))
+        return Part(ranks, enough)
+    lower, upper = events.at(ranks.lower), events.at(ranks.upper)
+    return Part(QuantileSample(q, value, counts, beneath, *events.beside(value), ranks, lower, upper), enough)

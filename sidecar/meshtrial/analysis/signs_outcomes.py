@@ -10,6 +10,7 @@ from meshtrial.analysis.gathered import Gathered
 from meshtrial.analysis.marks import Asked, Kept, asked_of
 from meshtrial.analysis.tallies import Tallies, is_until
 from meshtrial.analysis.units import Trial
+from meshtrial.plan.inference import Events
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,18 @@ class Outcomes:
     """By phase, cohort and arm (the keys' period is 0); of a switchback none."""
     by_period: Mapping[str, Mapping[int, int]]
     """Outcomes of each name the plan asks for, by the start of the period in which they happened."""
+    lacking: Mapping[Events, tuple[int, int]]
+    """By what is summed: how many outcomes lack it, and of how many."""
 
 
 def outcomes_of(trial: Trial, gathered: Gathered, bounds: Bounds, tallies: Tallies) -> Outcomes:
     """What became of the outcomes of units that are final."""
     asked = asked_of(trial.experiment.decision.metrics())
     if trial.experiment.unit.switchback is not None:
-        return Outcomes({one: {} for one in asked}, _by_period(asked, bounds, tallies))
-    kept = {one: _final(gathered.kept[one], bounds.final) for one in asked}
-    return Outcomes(kept, _by_period(asked, bounds, tallies))
+        kept: Mapping[Asked, Mapping[Key, Kept]] = {one: {} for one in asked}
+    else:
+        kept = {one: _final(gathered.kept[one], bounds.final) for one in asked}
+    return Outcomes(kept, _by_period(asked, bounds, tallies), _lacking(bounds, tallies))
 
 
 def _final(kept: Mapping[Key, Kept], final: int) -> Mapping[Key, Kept]:
@@ -38,6 +42,20 @@ def _final(kept: Mapping[Key, Kept], final: int) -> Mapping[Key, Kept]:
         if key.period < final:
             place = Key(0, key.phase, key.cohort, key.arm)
             found[place] = Kept(*map(add, found.get(place, Kept(0, 0, 0, 0)), part))
+    return found
+
+
+def _lacking(bounds: Bounds, tallies: Tallies) -> Mapping[Events, tuple[int, int]]:
+    found = {}
+    for place, events in enumerate(tallies.summed):
+        own = [
+            row
+            for row in tallies.outcomes
+            if row.name == events.outcome
+            and row.kind == tallies.kind
+            and is_until(row.received, bounds.cut, is_due=row.is_due)
+        ]
+        found[events] = (sum(row.lacking[place] for row in own), sum(row.rows for row in own))
     return found
 
 

@@ -48,8 +48,10 @@ class Requests:
 
     hours: tuple[Hour, ...]
     """Every hour and route, in order; of routes that the experiment has requests on, of all where none."""
+    count: int
+    """The experiment's requests."""
     untimed: int
-    """The experiment's requests without a duration."""
+    """Of these, the ones without a duration."""
     unrecorded: Mapping[Place, Lost]
     """Units that were routed by the experiment: those without an exposure in their arm. Empty where there are
     no requests, or no exposures."""
@@ -63,15 +65,17 @@ def read_requests(engine: Engine, trial: Trial, bounds: Bounds, tallies: Tallies
     began = min((row.first for row in tallies.counted if row.first is not None), default=None)
     until = bounds.until(trial.closing)
     hours = tuple(Hour(*row) for row in engine.rows(_hours(trial, began or 0, until)))
+    count = engine.rows(f"SELECT count(*) FROM spans WHERE {_of(trial)}")[0][0]
     untimed = engine.rows(f"SELECT count(*) FROM spans WHERE {_of(trial)} AND Duration = 0")[0][0]
     span = engine.rows(f"SELECT min(Time), max(Time) FROM spans WHERE {_of(trial)} AND Exposed")[0]
     if began is None or (span[0] is None and not _is_measured(trial)):
-        return Requests(hours, int(untimed), {}, {})
+        return Requests(hours, int(count), int(untimed), {}, {})
     engine.keep("recorded", _recorded(trial, span))
     engine.keep("routed", _routed(trial))
     seen = engine.rows("SELECT min(First), max(Last) FROM recorded")[0]
     return Requests(
         hours,
+        int(count),
         int(untimed),
         _lost(engine, trial, bounds, "routed", f"First >= {seen[0]} AND First <= {seen[1]}"),
         _lost(engine, trial, bounds, "recorded", "InRange IS NOT NULL"),

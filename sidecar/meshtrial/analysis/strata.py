@@ -8,7 +8,11 @@ they favour no arm:
 - cohorts within a phase by their share of its units, of all arms: cohorts have other shares and effects.
 
 Days with too few units join the next one of their phase and cohort; a cohort that still has too few in some
-arm is left out and listed.
+arm is left out and listed. Its weight is that of all its units, so one arm's few would count for many, with
+a variance that is a guess: 0 of 10 says that there is none.
+
+Where every cohort of every phase is so thin, none is left out that has a variance, and all weigh by
+n1 n0 / (n1 + n0), so that few count for few.
 """
 
 from collections.abc import Mapping
@@ -19,7 +23,10 @@ from meshtrial.analysis.cells import Clock, Counts, Key
 from meshtrial.stats.contrast import LEAST_UNITS
 
 LEAST_OF_A_DAY = 50
-"""Units in each arm from which on a day is a stratum of its own: with fewer, its variance is a guess."""
+"""Units in each arm from which on a day is a stratum of its own: with fewer, its variance is a guess.
+
+So many a cohort needs too.
+"""
 
 Day: TypeAlias = tuple[str, str, int]
 """Phase, cohort, start of the day."""
@@ -67,13 +74,14 @@ def strata_of(counts: Counts, control: str, treatment: str, clock: Clock) -> Str
         n0, n1 = days.get(day, (0, 0))
         days[day] = (n0 + units * (key.arm == control), n1 + units * (key.arm == treatment))
         sizes[day[:2]] = sizes.get(day[:2], 0) + units
+    least = _least(days)
     of_day: dict[Day, int] = {}
     merged: dict[tuple[str, str], dict[int, Pair]] = {}
     left_out = []
     number = 0
     for cohort in sorted(sizes):
         own = {day: pair for day, pair in days.items() if day[:2] == cohort}
-        strata = _merged(own)
+        strata = _merged(own, least)
         if not strata:
             left_out.append(cohort)
             continue
@@ -83,11 +91,25 @@ def strata_of(counts: Counts, control: str, treatment: str, clock: Clock) -> Str
             merged[cohort][number] = pair
             of_day.update(dict.fromkeys(members, number))
             number += 1
-    return Strata(of_day, _weights(merged, sizes), tuple(left_out))
+    thin = least < LEAST_OF_A_DAY
+    shares = {c: sum(map(_precision, merged[c].values())) if thin else sizes[c] for c in merged}
+    return Strata(of_day, _weights(merged, shares), tuple(left_out))
 
 
-def _merged(days: Mapping[Day, Pair]) -> list[list[Day]]:
-    """Neighbouring days together until each arm has enough units; what is left over joins the last."""
+def _least(days: Mapping[Day, Pair]) -> int:
+    """Units in each arm that a cohort needs: as many as a day, unless no cohort has them."""
+    pairs: dict[tuple[str, str], Pair] = {}
+    for day, (n0, n1) in days.items():
+        m0, m1 = pairs.get(day[:2], (0, 0))
+        pairs[day[:2]] = (m0 + n0, m1 + n1)
+    return LEAST_OF_A_DAY if any(min(pair) >= LEAST_OF_A_DAY for pair in pairs.values()) else LEAST_UNITS
+
+
+def _merged(days: Mapping[Day, Pair], least: int) -> list[list[Day]]:
+    """Neighbouring days together until each arm has enough units; what is left over joins the last.
+
+    None where all of them together have under `least` in an arm.
+    """
     strata: list[list[Day]] = []
     open_days: list[Day] = []
     n0 = n1 = 0
@@ -99,21 +121,21 @@ def _merged(days: Mapping[Day, Pair]) -> list[list[Day]]:
             open_days, n0, n1 = [], 0, 0
     if strata:
         strata[-1] += open_days
-    elif min(n0, n1) >= LEAST_UNITS:
+    elif min(n0, n1) >= least:
         strata.append(open_days)
     return strata
 
 
 def _weights(
-    merged: Mapping[tuple[str, str], Mapping[int, Pair]], sizes: Mapping[tuple[str, str], int]
+    merged: Mapping[tuple[str, str], Mapping[int, Pair]], sizes: Mapping[tuple[str, str], float]
 ) -> tuple[float, ...]:
     of_phase: dict[str, float] = {}
     of_cohort: dict[tuple[str, str], float] = {}
-    counted: dict[str, int] = {}
+    counted: dict[str, float] = {}
     for cohort, strata in merged.items():
         of_cohort[cohort] = sum(_precision(pair) for pair in strata.values())
         of_phase[cohort[0]] = of_phase.get(cohort[0], 0.0) + of_cohort[cohort]
-        counted[cohort[0]] = counted.get(cohort[0], 0) + sizes[cohort]
+        counted[cohort[0]] = counted.get(cohort[0], 0.0) + sizes[cohort]
     whole = sum(of_phase.values())
     weights: dict[int, float] = {}
     for cohort, strata in merged.items():

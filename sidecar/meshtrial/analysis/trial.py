@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from meshtrial.analysis.beside import Beside, beside_of, nothing_beside, shown_until
 from meshtrial.analysis.bounds import Bounds
+from meshtrial.analysis.caps import Settling, settling_of
 from meshtrial.analysis.cells import Clock, Counts, Key, clock_of
 from meshtrial.analysis.eligible import eligible
 from meshtrial.analysis.frozen import counting_of
@@ -83,7 +84,11 @@ def analyse(
     if experiment.unit.group_kind is not None or experiment.unit.switchback is not None:
         # A group may be control's in one phase and an arm's in the next: it is then in neither.
         compared = tuple(row for row in compared if row.phase == experiment.phase)
-    aggregates, scale = counting.aggregates(tallies, compared)
+
+    def settles(kept: Counts) -> Settling:
+        return settling_of(counted_of(history, experiment, kept), rule, clock, now)
+
+    aggregates, scale = counting.aggregates(tallies, compared, settles)
     engine = counting.engine
     gathered = gathered_of(trial, aggregates, scale)
     counted = counted_of(history, experiment, gathered.analysed)

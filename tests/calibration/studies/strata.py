@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.studies.fixed_sample import estimated, told
-from calibration.study import Study, at_least, caught_below, exactly
+from calibration.study import Study, at_least, at_most, caught_above, caught_below, exactly
+from meshtrial.analysis.cells import Clock, Key
+from meshtrial.analysis.strata import strata_of
 from meshtrial.stats.contrast import combine
 from meshtrial.stats.estimate import Difference
 from meshtrial.stats.fixed import fixed
@@ -89,7 +91,54 @@ def rare(rng: np.random.Generator, runs: int) -> list[int]:
     return [covered, short]
 
 
+FULL, THIN, HALF_FULL = (2_000, 2_000), (990, 10), (950, 50)
+"""Cohorts by their units of control and treatment."""
+
+
+def thin_cohort(rng: np.random.Generator, runs: int) -> list[int]:
+    """One cohort with 10 treated units, or 50, of 1,000; a rate of 0.05, no effect."""
+    return [
+        _missed(rng, THIN, strata_of(_counts(THIN), "v1", "v2", Clock(1)).weights, runs),
+        _missed(rng, THIN, (0.8, 0.2), runs),
+        _missed(rng, HALF_FULL, strata_of(_counts(HALF_FULL), "v1", "v2", Clock(1)).weights, runs),
+    ]
+
+
+def _counts(small: tuple[int, int]) -> dict[Key, int]:
+    cells = {"big": FULL, "small": small}
+    return {
+        Key(0, "now", name, arm): units
+        for name, pair in cells.items()
+        for arm, units in zip(("v1", "v2"), pair, strict=True)
+    }
+
+
+def _missed(rng: np.random.Generator, small: tuple[int, int], weights: tuple[float, ...], runs: int) -> int:
+    """How often the interval is all above 0 or all below; a cohort without a weight is left out."""
+    missed = 0
+    for row in rng.binomial([FULL, small], 0.05, (runs, 2, 2)).tolist():
+        strata = [
+            Stratum(weight, Proportion(units[0], bought[0]), Proportion(units[1], bought[1]))
+            for weight, units, bought in zip(weights, (FULL, small), row, strict=False)
+        ]
+        found = estimated(compare_stratified_proportions(strata, 0.05)).interval
+        missed += found.low > 0 or found.high < 0
+    return missed
+
+
 STUDIES = (
+    Study(
+        "A/A, proportions of two cohorts, one with few treated units",
+        20_265,
+        2_000,
+        20_000,
+        thin_cohort,
+        (
+            exactly("with 10 treated of 1,000 the interval of 0.95 leaves 0 out", 0.05, give=0.007),
+            caught_above("with that cohort weighed by its size it does", 0.15),
+            at_most("with 50 treated of 1,000, which count, it does", 0.07),
+        ),
+    ),
     Study(
         "Proportions of two cohorts whose arms have shares of 50% and 10%",
         20_261,

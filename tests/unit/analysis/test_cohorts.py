@@ -82,8 +82,8 @@ def test_cohorts_of_other_rates_and_weights_fake_no_effect() -> None:
 
 def test_the_effect_is_the_cohorts_effects_weighed_by_their_sizes() -> None:
     rows = rows_of(PLAN)
-    cells = [("default", "v2", 300, 90), ("default", "v1", 300, 60)]
-    counts(rows, [*cells, ("enterprise", "v2", 40, 10), ("enterprise", "v1", 360, 180)])
+    cells = [("default", "v2", 450, 135), ("default", "v1", 450, 90)]
+    counts(rows, [*cells, ("enterprise", "v2", 60, 15), ("enterprise", "v1", 540, 270)])
 
     [told] = judged(rows, PLAN).metrics[0].comparisons
 
@@ -165,10 +165,11 @@ def test_a_cohort_of_which_an_arm_gets_no_share_is_left_out_and_does_not_fill_th
     assert (noted.passed, noted.detail) == (None, "enterprise is left out, with too few units in some arm")
 
 
-def test_a_cohort_with_one_unit_in_an_arm_is_left_out_and_named() -> None:
+@pytest.mark.parametrize("thin", [1, 49])
+def test_a_cohort_with_few_units_in_an_arm_is_left_out_and_named(thin: int) -> None:
     rows = rows_of(PLAN)
     cells = [("default", "v2", 50, 15), ("default", "v1", 50, 10)]
-    counts(rows, [*cells, ("enterprise", "v2", 1, 1), ("enterprise", "v1", 4, 0)])
+    counts(rows, [*cells, ("enterprise", "v2", thin, 1), ("enterprise", "v1", 4 * thin, 0)])
 
     report = judged(rows, PLAN)
 

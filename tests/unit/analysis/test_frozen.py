@@ -144,3 +144,20 @@ def test_a_report_as_of_an_earlier_time_is_of_that_time(tmp_path: Path) -> None:
     store = grown(tmp_path)[0]
     assert same(store.report(SEQUENTIAL, 5), store.fresh(SEQUENTIAL, 5))
     assert same(store.report(SEQUENTIAL, AT), store.fresh(SEQUENTIAL, AT))
+
+
+@pytest.mark.parametrize("share", ["60%", "98%"])
+def test_a_cap_that_was_not_settled_is_made_anew_though_nothing_came_but_time(
+    tmp_path: Path, share: str
+) -> None:
+    window = "value: amount, window: 10s"
+    plan = plan_of(
+        ("planned_units: 100", "planned_units: 40"),
+        ("lateness: 0s", "lateness: 20s"),
+        (window, f"{window}, cap: {share}"),
+    )
+    store = Growing(tmp_path / "store")
+    store.grow(Traffic(plan, random.Random(1)).batch(60, odd=0))
+
+    for second in (33.0, 35.0, 50.0, 300.0):  # all is received, and units are final from 30 to 40
+        assert same(store.report(plan, second), store.fresh(plan, second))

@@ -50,7 +50,7 @@ def test_as_much_lost_in_either_arm_fails_for_its_share_alone() -> None:
 
     found = check(judged(rows, LARGE, second=4000), "exposures_recorded")
 
-    assert (found.passed, found.p_value) == (False, 1)
+    assert (found.passed, found.p_value) == (False, None)  # no test says so
     assert "v2 20 of 2,000 (1%), v1 20 of 2,000 (1%)" not in found.detail  # 1 in 50 of an arm's units
     assert "v2 40 of 2,000 (2%), v1 40 of 2,000 (2%)" in found.detail
 
@@ -196,3 +196,21 @@ def test_a_trial_that_is_over_stays_healthy_whatever_is_lost_later() -> None:
 
     assert report.progress.decided_at is not None
     assert all(c.passed is not False for c in report.health)
+
+
+def test_before_anybody_was_exposed_nothing_has_passed() -> None:
+    rows = rows_of()
+    rows.outcome(1, "purchase", 0, amount=1)
+
+    report = judged(rows)
+
+    assert {c.check for c in report.health if c.passed is not None} == set()
+    assert check(report, "known_arms").detail == "nothing to check yet: no unit was exposed"
+    assert check(report, "sample_ratio").detail == "no arm has units"
+
+
+def test_requests_that_are_all_decided_pass_before_anybody_was_exposed() -> None:
+    rows = rows_of()
+    rows.request(1, "v1", 0)
+
+    assert check(judged(rows), "failed_open").passed

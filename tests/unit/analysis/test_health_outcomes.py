@@ -54,6 +54,36 @@ def test_a_field_that_one_arms_outcomes_lack_makes_it_unhealthy() -> None:
     assert "revenue (`purchase` amount), received too late or without what is summed" in found.detail
 
 
+def test_a_field_that_all_outcomes_lack_is_no_0_in_either_arm_but_makes_it_unhealthy() -> None:
+    rows = bought()
+    for row in rows.rows:
+        if row["SpanName"] == "meshtrial.outcome":
+            row["OutcomeValues"] = [("value", 3.0)]
+
+    report = judged(rows, LARGE)
+
+    found = check(report, "outcomes_kept")
+    assert (report.verdict.decision, found.passed, found.p_value) == ("unhealthy", False, None)
+    assert found.detail == (
+        "revenue (`purchase` amount): 2,000 of 2,000 outcomes lack the field `amount` and count as 0; units"
+        " with outcomes left out: v2 1,000 of 1,000 (100%), v1 1,000 of 1,000 (100%); the field has another"
+        " name, or is not sent"
+    )
+
+
+def test_a_field_that_less_than_half_of_the_outcomes_lack_or_all_units_once_is_healthy() -> None:
+    some, once = bought(), bought()
+    for row in some.rows:
+        if row["SpanName"] == "meshtrial.outcome" and int(str(row["Unit"])) % 10 < 4:
+            row["OutcomeValues"] = []
+    for unit in range(2000):
+        once.outcome(unit, "purchase", unit / 1000 + 6, amount=1)
+        once.outcome(unit, "purchase", unit / 1000 + 7)
+
+    assert check(judged(some, LARGE), "outcomes_kept").passed
+    assert check(judged(once, LARGE), "outcomes_kept").passed
+
+
 def test_outcomes_before_the_exposure_in_one_arm_only_make_it_unhealthy() -> None:
     rows = bought()
     for unit in range(1, 2000, 20):  # of v2
@@ -117,6 +147,47 @@ def test_outcomes_that_stopped_make_it_unhealthy_and_those_that_begin_late_do_no
 
     assert check(judged(stopped, LARGE), "outcomes_flow").passed is False
     assert check(judged(begun, LARGE), "outcomes_flow").passed
+
+
+def batched(every: float, days: tuple[int, ...] = tuple(range(14))) -> Trial:
+    """160 units a second; what they buy is reported with the time of the next batch of these days."""
+    chance = random.Random(1)
+    rows = rows_of(LARGE)
+    for unit in range(2240):
+        second = unit / 160
+        rows.expose(unit, "v2" if unit % 2 else "v1", second)
+        day = next((day for day in days if day > second / every), None)
+        if chance.random() < 0.6 and day is not None:
+            rows.outcome(unit, "purchase", day * every, amount=1)
+    return rows
+
+
+@pytest.mark.parametrize("second", [1.9, 2.5, 5.9, 7.9, 13.5, 60])
+@pytest.mark.parametrize("days", [tuple(range(15)), (1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15)])
+def test_outcomes_that_come_in_batches_daily_or_on_working_days_are_sound(
+    days: tuple[int, ...], second: float
+) -> None:
+    rows = batched(1, days)
+    rows.rows = [row for row in rows.rows if int(str(row["Timestamp"])) <= nanoseconds(second)]
+
+    found = check(judged(rows, LARGE, second=second), "outcomes_flow")
+
+    assert found.passed is not False, found.detail
+
+
+def test_how_long_an_outage_of_batches_is_not_seen_is_told() -> None:
+    found = check(judged(batched(1), LARGE, second=13.2), "outcomes_flow")
+
+    assert found.passed is None
+    assert found.detail.startswith("no outcome `purchase` for up to 1 s at a time, as is the rule for it")
+    assert "an outage is told once it lasts three times as long" in found.detail
+
+
+def test_batches_that_stopped_make_it_unhealthy() -> None:
+    found = check(judged(batched(1, (1, 2, 3, 4, 5, 10, 11, 12, 13)), LARGE, second=14), "outcomes_flow")
+
+    assert found.passed is False
+    assert "from 2026-09-21 14:13:25 UTC to 2026-09-21 14:13:29 UTC" in found.detail  # 29.99
 
 
 def test_rare_outcomes_may_stay_away_for_long() -> None:

@@ -150,6 +150,44 @@ def test_a_phase_that_no_plan_explains_and_a_document_that_cannot_be_read_are_to
     assert "1 recorded plans cannot be read" in detail
 
 
+def stray(at: float, units: int = 2000, every: float = 0.01) -> Trial:
+    """Twenty seconds of units, and one row of a phase that nobody knows."""
+    rows = rows_of(LARGE)
+    for unit in range(units):
+        rows.expose(unit, "v2" if unit % 2 else "v1", unit * every)
+    rows.expose(units, "v2", at, phase="feedbeefdeadcafe")
+    return rows
+
+
+def test_a_stray_row_of_an_unknown_phase_that_leaves_out_much_of_the_trial_makes_it_unhealthy() -> None:
+    report = judged(stray(15), LARGE, second=100)
+
+    found = check(report, "one_plan")
+    left_out = 2000 - sum(arm.analysed for arm in report.arms)
+    assert 1000 <= left_out < 1020  # 10 s of window, and what is left of a period at both ends
+    assert found.passed is False
+    assert report.verdict.decision == "unhealthy"
+    assert "feedbeef (from 2026-09-21 14:13:35 UTC)" in found.detail
+    assert f"leaves out {left_out:,} of 2,000 units" in found.detail
+    assert f"(feedbeef {left_out:,}): import what is of these phases with the plan" in found.detail
+    assert "keep it in another store" in found.detail
+
+
+def test_where_an_unknown_phase_leaves_out_everybody_the_report_says_so() -> None:
+    report = judged(stray(5, units=400), LARGE, second=100)
+
+    assert report.verdict.decision == "unhealthy"
+    assert report.metrics[0].comparisons[0].withheld == (
+        "none of the 400 units exposed under the present allocation can be compared: see one_plan and"
+        " one_allocation"
+    )
+
+
+@pytest.mark.parametrize(("at", "every"), [(-100, 0.01), (1.9, 0.01), (100, 0.1)])
+def test_an_unknown_phase_that_leaves_out_no_more_than_a_tenth_is_a_note(at: float, every: float) -> None:
+    assert check(judged(stray(at, every=every), LARGE, second=300), "one_plan").passed is None
+
+
 def test_a_unit_in_two_arms_of_one_phase_fails_above_one_in_a_thousand() -> None:
     def twice(units: int) -> Trial:
         rows = rows_of(LARGE)

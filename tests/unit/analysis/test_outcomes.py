@@ -25,7 +25,7 @@ def test_an_outcome_that_nobody_reports_is_told_with_those_that_are() -> None:
 
     detail = check(judged(rows), "outcomes_join").detail
 
-    assert detail.startswith("conversion: no outcome `purchase` is stored, but purchases; ")
+    assert detail == "`purchase` (conversion, revenue): no such outcome is stored, but purchases"
 
 
 def test_only_outcomes_within_a_units_window_count_and_the_others_are_told() -> None:
@@ -47,11 +47,9 @@ def test_only_outcomes_within_a_units_window_count_and_the_others_are_told() -> 
     assert revenue.arms[0].value == pytest.approx(3 / 50)
     detail = check(report, "outcomes_join").detail
     assert detail == (
-        f"conversion: 1 outcome belongs to a unit that was never exposed {NORMAL}, "
+        f"`purchase` (conversion, revenue): 1 outcome belongs to a unit that was never exposed {NORMAL}, "
         "1 came before the unit's exposure, 1 came after the window; "
-        f"revenue: 1 outcome belongs to a unit that was never exposed {NORMAL}, "
-        "1 came before the unit's exposure, 1 came after the window, "
-        "1 lacks the field `amount`, taken as 0"
+        "revenue: 1 outcome lacks the field `amount`, taken as 0"
     )
 
 
@@ -67,6 +65,6 @@ def test_outcomes_that_join_no_unit_are_told_in_a_sentence() -> None:
     detail = check(judged(rows), "outcomes_join").detail
 
     assert detail.partition("; ")[0] == (
-        f"conversion: 3 outcomes belong to units that were never exposed {NORMAL}, "
+        f"`purchase` (conversion, revenue): 3 outcomes belong to units that were never exposed {NORMAL}, "
         "2 came before the unit's exposure"
     )

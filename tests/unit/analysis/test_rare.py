@@ -83,7 +83,13 @@ def test_without_a_request_in_the_log_no_error_is_no_proof_of_anything(errors: s
     report = judged(better(plan, logged=False), plan)
 
     assert report.verdict.decision == "unhealthy"
-    assert check(report, "exposures_routed").passed is False
+    found = check(report, "exposures_routed")
+    assert (found.passed, found.p_value) == (False, None)
+    assert found.detail == (
+        "the plan's metric errors reads the proxy's access log, and the store has no request of this"
+        f" experiment, for {UNITS:,} units that were exposed: send the log to the collector"
+        " (docs/doctor.md, `requests-unlogged`), or measure outcomes"
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)

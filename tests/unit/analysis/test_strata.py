@@ -48,16 +48,16 @@ def test_cohorts_weigh_by_their_units_and_phases_by_what_they_tell() -> None:
             (1, "p", "default", 500, 500),
             (1, "p", "enterprise", 900, 100),
             (2, "q", "default", 800, 800),
-            (2, "q", "enterprise", 360, 40),
+            (2, "q", "enterprise", 540, 60),
         )
     )
 
     weights = found.of_cohort()
     assert sum(weights.values()) == pytest.approx(1)
     assert weights["p", "default"] == pytest.approx(weights["p", "enterprise"])  # 1,000 units each
-    assert weights["q", "default"] / weights["q", "enterprise"] == pytest.approx(1600 / 400)
+    assert weights["q", "default"] / weights["q", "enterprise"] == pytest.approx(1600 / 600)
     of_p = weights["p", "default"] + weights["p", "enterprise"]
-    assert of_p == pytest.approx((250 + 90) / (250 + 90 + 400 + 36))
+    assert of_p == pytest.approx((250 + 90) / (250 + 90 + 400 + 54))
 
 
 def test_a_cohort_with_too_few_units_in_an_arm_is_left_out_and_named() -> None:
@@ -114,3 +114,33 @@ def test_strata_hold_every_unit_that_counts_once(units: dict[Key, int], chance: 
     for numbers in of_cohort.values():
         if len(set(numbers)) > 1:
             assert all(min(pairs[number]) >= LEAST_OF_A_DAY for number in numbers)
+
+
+def test_a_thin_cohort_is_left_out_beside_a_full_one() -> None:
+    for thin, left_out in ((49, (("p", "enterprise"),)), (50, ())):
+        found = strata(counts((1, "p", "default", 600, 600), (1, "p", "enterprise", 400, thin)))
+
+        assert found.left_out == left_out
+
+
+def test_a_thin_phase_is_left_out_beside_a_full_one() -> None:
+    found = strata(counts((1, "p", "default", 990, 10), (2, "q", "default", 500, 500)))
+
+    assert found.left_out == (("p", "default"),)
+
+
+def test_days_of_a_cohort_that_is_not_thin_are_counted_together() -> None:
+    found = strata(counts((1, "p", "a", 600, 600), (1, "p", "b", 400, 25), (2, "p", "b", 400, 25)))
+
+    assert found.left_out == ()
+
+
+def test_where_all_cohorts_are_thin_they_stay_and_few_units_count_for_few() -> None:
+    found = strata(counts((1, "p", "a", 40, 40), (1, "p", "b", 990, 10), (1, "p", "c", 30, 1)))
+
+    assert found.left_out == (("p", "c"),)
+    assert found.weights == pytest.approx((20 / 29.9, 9.9 / 29.9))
+
+
+def test_a_trial_of_20_units_is_one_stratum() -> None:
+    assert strata(counts((1, "p", "default", 10, 10))).weights == (1.0,)

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,10 @@ from meshtrial.stats.quantile import (
     QuantileSample,
     Ranks,
     cluster_inflation,
+    enough_events,
     order_ranks,
     quantile_contrast,
+    quantile_error,
     share_error,
     value_rank,
 )
@@ -25,10 +28,10 @@ def told(contrast: Contrasted) -> Contrast:
     return contrast
 
 
-def counted(values: np.ndarray, unit: np.ndarray, at: float) -> Joint:
-    """Of each unit its events at or below a value, and its events."""
+def counted(values: np.ndarray, unit: np.ndarray, at: float, *, strictly: bool = False) -> Joint:
+    """Of each unit its events at or below a value (`strictly`: below it), and its events."""
     size = int(unit.max()) + 1
-    below = np.bincount(unit, values <= at, minlength=size)
+    below = np.bincount(unit, values < at if strictly else values <= at, minlength=size)
     return Joint.of(np.stack([below, np.bincount(unit, minlength=size)], axis=1).astype(float), [0.0, 0.0])
 
 
@@ -37,13 +40,14 @@ def sampled(values: np.ndarray, q: float, unit: np.ndarray | None = None) -> Qua
     unit = np.arange(values.size) if unit is None else unit
     ordered = np.sort(values)
     at = float(ordered[value_rank(values.size, q) - 1])
-    counts = counted(values, unit, at)
-    inflation = cluster_inflation(counts, q)
+    counts, beneath = (counted(values, unit, at, strictly=strictly) for strictly in (False, True))
+    near = (float(max(values[values < at], default=at)), float(min(values[values > at], default=at)))
+    inflation = cluster_inflation(counts, beneath)
     assert isinstance(inflation, float)
     ranks = order_ranks(values.size, q, inflation)
     assert isinstance(ranks, Ranks)
     lower, upper = (float(ordered[int(rank) - 1]) for rank in (ranks.lower, ranks.upper))
-    return QuantileSample(at, counts, ranks, lower, upper)
+    return QuantileSample(q, at, counts, beneath, *near, ranks, lower, upper)
 
 
 @pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
@@ -75,8 +79,8 @@ def test_events_alike_within_a_unit_inflate_the_error_by_the_design_effect() -> 
     values = rng.normal(size=2000)
     alone = sampled(values, 0.9)
     together = sampled(np.repeat(values, 25), 0.9, np.repeat(np.arange(2000), 25))
-    assert cluster_inflation(alone.counts, 0.9) == pytest.approx(1, abs=1e-3)
-    assert cluster_inflation(together.counts, 0.9) == pytest.approx(25, rel=1e-3)
+    assert cluster_inflation(alone.counts, alone.beneath) == pytest.approx(1, abs=1e-3)
+    assert cluster_inflation(together.counts, together.beneath) == pytest.approx(25, rel=1e-3)
     one, other = (told(quantile_contrast(arm, arm)) for arm in (alone, together))
     assert one.error == pytest.approx(other.error, rel=0.03)
     assert other.freedom == pytest.approx(2 * 1999)
@@ -117,13 +121,61 @@ def test_few_units_make_few_degrees_of_freedom_however_many_their_events() -> No
     assert fixed_critical(found, 0.05) > 2.05
 
 
-def test_values_too_coarse_to_tell_a_density_are_refused() -> None:
-    rng = np.random.default_rng(5)
-    fine, coarse = sampled(rng.exponential(1, 5000), 0.9), sampled(np.floor(rng.exponential(1, 5000)), 0.9)
-    for arms in ((fine, coarse), (coarse, fine)):
-        refused = quantile_contrast(*arms)
-        assert isinstance(refused, NotEstimable)
-        assert "too many events have the value of the quantile" in refused.reason
+@pytest.mark.parametrize(
+    ("draw", "q", "events"),
+    [
+        (lambda rng, n: rng.choice(5, n, p=[0.1, 0.15, 0.25, 0.3, 0.2]) + 1.0, 0.5, 2000),
+        (lambda rng, n: np.round(np.exp(rng.normal(3, 0.5, n))), 0.95, 20_000),
+        (lambda rng, n: np.floor(50 * np.exp(rng.normal(0, 0.5, n))), 0.5, 10_000),
+        (lambda rng, n: rng.geometric(1 / 3, n).astype(float), 0.9, 1000),
+    ],
+    ids=["stars", "milliseconds, p95", "milliseconds, median", "turns"],
+)
+def test_whole_numbers_without_an_effect_seldom_have_one(
+    draw: Callable[[np.random.Generator, int], np.ndarray], q: float, events: int
+) -> None:
+    rng = np.random.default_rng(8)
+    missed = 0
+    for _ in range(100):
+        found = told(quantile_contrast(*(sampled(draw(rng, events), q) for _ in range(2))))
+        missed += abs(found.effect) > fixed_critical(found, 0.05) * found.error
+    assert missed <= 12  # of 5 expected at most: more by chance once in 500
+
+
+def test_an_arm_whose_order_statistics_are_one_value_reaches_to_the_next_one_by_how_sure_it_is() -> None:
+    """6 of 10 events are 3: by the binomial's own error, 3 is as far from 2 and 4 as these figures say."""
+    values = np.repeat([1.0, 2.0, 3.0, 5.0], [100, 200, 600, 100])
+    arm = sampled(values, 0.5)
+    assert (arm.lower, arm.value, arm.upper) == (3.0, 3.0, 3.0)
+    of_share = math.sqrt(0.25 / 999)
+    found = quantile_error(arm)
+    assert found == pytest.approx(max(1 / ((0.5 - 0.3) / of_share), 2 / ((0.9 - 0.5) / of_share)), rel=1e-3)
+
+
+def test_a_quantile_at_the_end_of_a_scale_has_an_error_by_its_other_side() -> None:
+    arm = sampled(np.repeat([1.0, 4.0, 5.0], [100, 200, 700]), 0.5)
+    assert (arm.value, arm.above) == (5.0, 5.0)
+    assert quantile_error(arm) == pytest.approx(math.sqrt(0.25 / 999) / 0.2, rel=1e-3)
+
+
+def test_a_clear_shift_of_whole_numbers_is_told() -> None:
+    low, high = np.repeat([1.0, 3.0, 4.0], [300, 600, 100]), np.repeat([1.0, 3.0, 4.0], [100, 300, 600])
+    found = told(quantile_contrast(sampled(low, 0.5), sampled(high, 0.5)))
+    assert found.effect == 1
+    assert found.effect > 2 * found.error
+
+
+def test_events_are_enough_by_their_counts_however_alike_those_of_a_unit_are() -> None:
+    def units(events: list[int]) -> Joint:
+        return Joint.of(np.array([[0.0, one] for one in events]), [0.0, 3.0])
+
+    assert enough_events(units([1] * 500), 0.99)
+    assert not enough_events(units([1] * 300), 0.99)
+    assert not enough_events(units([20] * 50), 0.99)  # 1000 events that may be 50
+    assert enough_events(units([20] * 500), 0.99)
+    assert not enough_events(units([400] + [1] * 100), 0.9)
+    assert not enough_events(units([1000]), 0.5)
+    assert not enough_events(Joint((0.0, 0.0)), 0.5)
 
 
 def test_units_that_tell_nothing_of_the_shares_spread_are_refused() -> None:
@@ -131,17 +183,19 @@ def test_units_that_tell_nothing_of_the_shares_spread_are_refused() -> None:
     same = Joint.of(np.tile([9.0, 10.0], (500, 1)), [0.0, 0.0])
     none = Joint((0.0, 0.0))
     for counts in (same, none):
-        refused = quantile_contrast(good, replace(good, counts=counts))
+        refused = quantile_contrast(good, replace(good, counts=counts, beneath=counts))
         assert isinstance(refused, NotEstimable)
         assert refused.reason.startswith("treatment: ")
-        assert isinstance(quantile_contrast(replace(good, counts=counts), good), NotEstimable)
-        assert isinstance(cluster_inflation(counts, 0.9), NotEstimable)
+        assert isinstance(quantile_contrast(replace(good, counts=counts, beneath=counts), good), NotEstimable)
+        assert isinstance(cluster_inflation(counts, counts), NotEstimable)
 
 
 def test_order_statistics_out_of_order_are_a_mistake() -> None:
     good = sampled(np.random.default_rng(7).exponential(1, 5000), 0.9)
     with pytest.raises(ValueError, match=r"^order statistics must ascend, not"):
         replace(good, lower=good.upper)
+    with pytest.raises(ValueError, match=r"^neighbours must ascend, not"):
+        replace(good, above=good.below)
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, math.nan])
