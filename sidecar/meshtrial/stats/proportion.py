@@ -139,13 +139,11 @@ def share_interval(
     return Interval(low - shift, high - shift)
 
 
-def wilson(sample: Proportion, z: float) -> Interval:
-    """Score interval of one proportion with units, at the normal quantile `z` (Wilson 1927, JASA 22:209)."""
-    return wilson_of(sample.successes / sample.units, sample.units, z)
-
-
 def wilson_of(p: float, n: float, z: float) -> Interval:
-    """The same of a proportion that is known as well as one of `n` units, above 0, not of whole ones."""
+    """Score interval of a proportion that is known as well as one of `n` units, above 0, not of whole ones.
+
+    Source: Wilson 1927, Journal of the American Statistical Association 22:209.
+    """
     middle = p + z * z / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return Interval((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n))
