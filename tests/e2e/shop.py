@@ -58,7 +58,7 @@ SHOP: Mapping[str, Mapping[str, object]] = {
     ),
     "calm": decision("sequential", _ALL, "conversion"),
     "anytime": decision("sequential", _ALL, "visit"),
-    "looks": decision("group_sequential", _ALL, "signup", looks=4),
+    "looks": decision("group_sequential", _ALL, "signup", looks=4, minimum_duration="1s"),
     "leaky": decision("fixed", _ALL, "conversion"),
 }
 """Trials of all shoppers: `better`, `anytime` and `looks` move their own primary, the others nothing."""
